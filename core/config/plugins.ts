@@ -1,0 +1,90 @@
+import { Type } from '@sinclair/typebox'
+import { STANDARD_PLUGINS } from '../../schemas/config.ts'
+import type { PluginDefinition } from '../plugin.ts'
+import { findFaults } from './check.ts'
+import { fillDefaults } from './defaults.ts'
+import type { ConfigDocument } from './document.ts'
+import { DEFAULTS_KEY, enabledPlugins, pluginName } from './plugin-list.ts'
+import type { ProblemList } from './problem-list.ts'
+import { convertText, isMapping, type Mapping, settle } from './settle.ts'
+import { Substituted } from './substitute.ts'
+import { nearest, suggest } from './suggest.ts'
+
+const FreeMapping = Type.Record(Type.String(), Type.Unknown())
+
+/** What `plugins` says, read with the definitions of the plugins that are on at hand. */
+export class PluginTable {
+  /** The key in the file of each plugin that is on, by its name. */
+  readonly #listed: ReadonlyMap<string, string>
+  readonly #available: ReadonlySet<string>
+  readonly #definitions: ReadonlyMap<string, PluginDefinition>
+  readonly #document: ConfigDocument
+
+  constructor(document: ConfigDocument, definitions: readonly PluginDefinition[], available: readonly string[]) {
+    this.#document = document
+    this.#listed = new Map(enabledPlugins(document).map((listed) => [pluginName(listed), listed]))
+    this.#definitions = new Map(definitions.map((definition) => [definition.name, definition]))
+    this.#available = new Set([...available, ...STANDARD_PLUGINS])
+  }
+
+  /** The key of a plugin under `plugins`. */
+  keyOf(name: string): string {
+    return this.#listed.get(name) ?? name
+  }
+
+  /** Adds what is wrong with the keys of `plugins`. */
+  checkKeys(plugins: Mapping, problems: ProblemList): void {
+    const { [DEFAULTS_KEY]: defaults } = plugins
+    const value = defaults instanceof Substituted ? convertText(Type.Boolean(), defaults.text) : defaults
+    if (value !== undefined && typeof value !== 'boolean')
+      problems.add(
+        ['plugins', DEFAULTS_KEY],
+        'expected true or false',
+        'value',
+        defaults instanceof Substituted ? undefined : { found: value },
+      )
+    const names = new Set([...this.#available, ...this.#definitions.keys()])
+    for (const { name: listed, enabled } of this.#document.pluginList) {
+      const name = pluginName(listed)
+      // Switching off what doesn't exist is harmless, unless it was meant for one that does.
+      const wanted = enabled || nearest(name, names) !== undefined
+      if (wanted && !this.#definitions.has(name) && (enabled || !names.has(name)))
+        problems.add(['plugins', listed], `there is no plugin of this name${suggest(name, names)}`, 'key')
+    }
+  }
+
+  /** The options of one plugin with their defaults; undefined when they are wrong. */
+  readOptions(
+    { name, options: schema, service }: PluginDefinition,
+    plugins: Mapping,
+    problems: ProblemList,
+  ): Mapping | undefined {
+    const path = ['plugins', this.keyOf(name)]
+    const raw = plugins[this.keyOf(name)] ?? {}
+    const given = raw === true || raw instanceof Substituted ? {} : raw
+    if (!isMapping(given) || (raw instanceof Substituted && convertText(Type.Boolean(), raw.text) !== true)) {
+      problems.add(
+        path,
+        'expected a mapping with options, true or false',
+        'value',
+        raw instanceof Substituted ? undefined : { found: raw },
+      )
+      return undefined
+    }
+    // A plugin with neither schema knows best itself what it takes.
+    const effective = schema ?? (service ? Type.Object({}, { additionalProperties: false }) : FreeMapping)
+    const options = fillDefaults(effective, settle(effective, given, path, problems.note))
+    const faults = findFaults(effective, options)
+    problems.addFaults(faults, (fault) => [...path, ...fault.path])
+    return faults.length === 0 ? (options as Mapping) : undefined
+  }
+
+  /** Why a key of a service is refused that is neither the core's nor a section's. */
+  readonly explainUnknown = (key: string, known: readonly string[]): string => {
+    if (this.#definitions.has(key)) return `the plugin "${key}" has nothing to set per service`
+    if (!this.#available.has(key)) return `unknown key${suggest(key, known)}`
+    const off = this.#document.pluginList.some(({ name, enabled }) => !enabled && pluginName(name) === key)
+    const change = off ? `replace "${key}: false" by "${key}: {}"` : `write "${key}: {}"`
+    return `the plugin "${key}" is off; ${change} under "plugins" to switch it on`
+  }
+}

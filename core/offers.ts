@@ -1,0 +1,46 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Instance } from './instance.ts'
+import type { Lease } from './lease.ts'
+import type { RequestView } from './request-view.ts'
+import type { Decision } from './routing.ts'
+import type { Service } from './service.ts'
+
+/**
+ * Says when a request may go to its instance: at once with a lease, or later. Starts a cold instance.
+ * Offered by the plugin `queue` as `app.admit`; without it, see {@link admitHot}.
+ * @throws {HestiaError} `queue_full`, `queue_timeout`, `start_failed`, ...; also as the promise's reason.
+ */
+export type Admit = (instance: Instance, request: RequestView) => Lease | Promise<Lease>
+
+/** An answer that was received whole. */
+export interface CollectedResponse {
+  readonly status: number
+  readonly statusText: string
+  /** Names and values in turn, as received. */
+  readonly rawHeaders: readonly string[]
+  readonly body: Buffer
+  readonly decision: Decision
+}
+
+/** Sends requests through routing, admission and the wire. Offered by the plugin `proxy` as `app.forward`. */
+export interface Forward {
+  /**
+   * Answers a client's request with what its service says. `service` undefined: `resolveUpstream` finds it (a front door).
+   * Never rejects: errors are answered to the client.
+   */
+  stream(request: FastifyRequest, reply: FastifyReply, service: Service | undefined, target?: string): void
+  /**
+   * Makes a request and keeps the answer, up to `limit` bytes.
+   * @throws {HestiaError} what went wrong.
+   */
+  collect(view: RequestView, service: Service, rawHeaders: readonly string[], limit: number): Promise<CollectedResponse>
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Of the plugin `queue`; absent when it is off. */
+    admit?: Admit
+    /** Of the plugin `proxy`; absent when it is off. */
+    forward?: Forward
+  }
+}

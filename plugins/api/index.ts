@@ -1,0 +1,18 @@
+import { definePlugin } from 'hestia'
+import { ApiOptions } from '../../schemas/api.ts'
+import { eventRoutes } from './events.ts'
+import { healthRoutes } from './health.ts'
+import { serviceRoutes } from './services.ts'
+import { systemRoutes } from './system.ts'
+
+/** The HTTP API: what there is, what it does, start and stop, reload, events, liveness. */
+export default definePlugin({
+  name: 'api',
+  options: ApiOptions,
+  setup(app, options) {
+    healthRoutes(app)
+    serviceRoutes(app)
+    systemRoutes(app)
+    eventRoutes(app, options)
+  },
+})

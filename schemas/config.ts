@@ -1,0 +1,93 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { Bytes, Milliseconds } from './units.ts'
+
+/** Plugins that are on without being listed, in the order in which their hooks run. */
+export const STANDARD_PLUGINS = [
+  'strategies',
+  'load-balancer',
+  'queue',
+  'process',
+  'health',
+  'idle',
+  'proxy',
+  'requests',
+  'api',
+] as const
+
+/** `server`: the one port in front of everything. */
+export const ServerConfig = Type.Object(
+  {
+    host: Type.String({ default: '127.0.0.1', description: 'Address to listen on.' }),
+    port: Type.Integer({
+      minimum: 0,
+      maximum: 65_535,
+      default: 8080,
+      description: 'Port to listen on; 0 lets the system choose.',
+    }),
+    max_header_bytes: Bytes({
+      default: 32_768,
+      description: 'Longest request head; more is answered 431. Takes effect with a new listener.',
+    }),
+    head_timeout_ms: Milliseconds({ default: 60_000, description: 'How long a client may take to send the head of a request.' }),
+    keep_alive_timeout_ms: Milliseconds({ default: 75_000, description: 'How long an idle client connection is kept.' }),
+    drain_timeout_ms: Milliseconds({
+      default: 30_000,
+      description: 'Longest time that requests under way may take when their generation retires or the gateway ends.',
+    }),
+  },
+  { additionalProperties: false, default: {} },
+)
+export type ServerConfig = Static<typeof ServerConfig>
+
+/** `log`: what is written to standard output. */
+export const LogConfig = Type.Object(
+  {
+    level: Type.Union(
+      [
+        Type.Literal('fatal'),
+        Type.Literal('error'),
+        Type.Literal('warn'),
+        Type.Literal('info'),
+        Type.Literal('debug'),
+        Type.Literal('trace'),
+        Type.Literal('silent'),
+      ],
+      { default: 'info', description: 'Least important level that is written.' },
+    ),
+    format: Type.Union([Type.Literal('auto'), Type.Literal('pretty'), Type.Literal('json')], {
+      default: 'auto',
+      description: '`auto` is pretty on a terminal and JSON elsewhere.',
+    }),
+  },
+  { additionalProperties: false, default: {} },
+)
+export type LogConfig = Static<typeof LogConfig>
+
+/** One entry of `machines`. */
+export const MachineConfig = Type.Object(
+  {
+    role: Type.Union([Type.Literal('local'), Type.Literal('remote'), Type.Literal('hpc')], { default: 'remote' }),
+    address: Type.String({ minLength: 1, description: 'Host name or IP address.' }),
+    mac: Type.Optional(Type.String({ pattern: '^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$', description: 'For wake-on-LAN.' })),
+    capabilities: Type.Record(Type.String(), Type.Unknown(), { default: {}, description: 'Free labels, for routing rules.' }),
+  },
+  { additionalProperties: false, default: {} },
+)
+export type MachineConfig = Static<typeof MachineConfig>
+
+/** The top level of `hestia_config.yml`. The values of `plugins` and `services` are checked by the plugins' own schemas. */
+export const RootConfig = Type.Object(
+  {
+    server: ServerConfig,
+    log: LogConfig,
+    shutdown: Type.Union([Type.Literal('stop'), Type.Literal('leave')], {
+      default: 'stop',
+      description: 'Whether services that Hestia started are stopped when it ends.',
+    }),
+    machines: Type.Record(Type.String(), MachineConfig, { default: {} }),
+    plugins: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
+    services: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
+  },
+  { additionalProperties: false, default: {} },
+)
+export type RootConfig = Static<typeof RootConfig>
