@@ -35,7 +35,8 @@ export function answerBrokenRequest(error: NodeJS.ErrnoException & { reason?: st
 }
 
 function errorOf(error: NodeJS.ErrnoException & { reason?: string }): HestiaError {
-  switch (error.code) {
+  const code: string = error.code ?? ''
+  switch (code) {
     case 'HPE_HEADER_OVERFLOW':
       return new HestiaError('headers_too_large', { message: 'The head of the request is larger than server.max_header_bytes.' })
     case 'HPE_INVALID_METHOD':

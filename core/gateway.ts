@@ -204,7 +204,8 @@ export class Gateway implements Surface {
 
   #watch(): Promise<void> {
     const folders = [...this.#folders('plugins'), ...this.#folders('strategies')]
-    return this.#watcher.watch({ folders, files: [this.#file, ...this.#reloader.inputs()] })
+    const known = this.#loader.readings()
+    return this.#watcher.watch({ folders, files: [this.#file, ...known.keys()], known })
   }
 
   /** The user's folder of that name, then the shipped one. */

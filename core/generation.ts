@@ -199,15 +199,20 @@ function makeApp(config: Config, log: Logger): FastifyInstance {
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     childLoggerFactory: (_logger, bindings) => requestLog(log, bindings),
-    genReqId: requestId as never,
+    genReqId: requestId,
     requestIdHeader: false,
     pluginTimeout: SETUP_TIMEOUT_MS,
-    rewriteUrl: (request) => routerUrl(request as IncomingMessage, hosts),
+    rewriteUrl: (request) => routerUrl(request, hosts),
     return503OnClosing: false,
     routerOptions: { maxParamLength: 1000 },
   }) as unknown as FastifyInstance
   app.setValidatorCompiler(validatorCompiler as never)
   app.setSerializerCompiler(serializerCompiler)
+  // Answers that bypass Fastify (hijacked ones) set the header themselves.
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    reply.header('x-request-id', request.id)
+    done()
+  })
   answerErrors(app)
   answerNotFound(app)
   return app

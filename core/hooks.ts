@@ -53,6 +53,7 @@ export interface Hooks {
   /** Hears that an instance is hot. All at once; errors are logged. */
   onReady(event: OnReadyEvent): void | Promise<void>
   /** Brings an instance down. In order; errors are logged and the rest goes on. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: most handlers answer nothing at all
   onIdle(event: OnIdleEvent): undefined | StillBusy | void | Promise<undefined | StillBusy | void>
 }
 

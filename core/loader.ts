@@ -85,6 +85,11 @@ export class ModuleLoader {
     this.#read.delete(resolve(file))
   }
 
+  /** Everything that the last loads of all files read: paths with the hash of their content, undefined where it was missing. */
+  readings(): ReadonlyMap<string, string | undefined> {
+    return new Map([...this.#read.values()].flatMap((read) => [...read]))
+  }
+
   /** Waits for what is being loaded, forgets everything and ends esbuild's child process. */
   async close(): Promise<void> {
     await Promise.allSettled([...this.#running.values(), ...this.#queued.values()])

@@ -22,6 +22,7 @@ const listed = (problems: Parameters<typeof formatProblem>[0][]): string => prob
 const seconds = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`)
 
 /** Level and sentence for each event; the event's fields go with it. */
+// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
 function lineOf(event: HestiaEvent): Line {
   const where = 'instance' in event && event.instance !== undefined ? `${event.service}/${event.instance}` : ''
   switch (event.type) {

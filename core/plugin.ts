@@ -48,7 +48,7 @@ export type HestiaPlugin = FastifyPluginAsync & { readonly [DEFINITION]: PluginD
  */
 export function definePlugin<O extends TObject, S extends TObject>(definition: PluginDefinition<O, S>): HestiaPlugin {
   const plugin: FastifyPluginAsync = async (app, options) => {
-    await definition.setup(app, options as Static<O>)
+    await definition.setup(app, options)
   }
   return Object.assign(fastifyPlugin(plugin, { name: definition.name, fastify: '5.x' }), { [DEFINITION]: definition as never })
 }
@@ -64,7 +64,7 @@ export function readPlugin(name: string, exported: unknown): { definition: Plugi
     return definition ? { definition, plugin } : { definition: { name, setup: () => undefined }, plugin }
   }
   if (typeof exported === 'object' && exported !== null && typeof (exported as PluginDefinition).setup === 'function') {
-    const definition = { name, ...(exported as object) } as PluginDefinition
+    const definition = { name, ...exported } as PluginDefinition
     return { definition, plugin: definePlugin(definition) }
   }
   throw new TypeError('a plugin file must export definePlugin({ name, setup }) or a Fastify plugin as default')

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Builder, Refusal } from './builder.ts'
 import { describeChanges } from './changes.ts'
@@ -174,11 +173,6 @@ export class Reloader {
     if (!isDeepStrictEqual(problems, this.#problems)) this.#parts.events.emit('reload.rejected', { phase: 'config', problems })
     this.#problems = problems
     return new ProblemError(problems, thrown)
-  }
-
-  /** Files that matter now, for the watcher: those that the live plugins and strategies are made of. */
-  inputs(): string[] {
-    return [...(this.#current?.modules.flatMap(({ inputs }) => inputs) ?? [])].map((file) => resolve(file))
   }
 }
 

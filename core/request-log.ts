@@ -58,10 +58,10 @@ export class RequestLog {
 
   #write(method: Method, line: unknown[]): void {
     if (!this.#parent.isLevelEnabled(method)) return
-    ;(this.#log[method] as (...line: unknown[]) => void)(...line)
+    const [first, ...rest] = line
+    this.#log[method](first as object, ...(rest as [string]))
   }
 }
 
 /** For Fastify's `childLoggerFactory`. */
-export const requestLog = (parent: Logger, bindings: object): FastifyBaseLogger =>
-  new RequestLog(parent, bindings) as unknown as FastifyBaseLogger
+export const requestLog = (parent: Logger, bindings: object): FastifyBaseLogger => new RequestLog(parent, bindings)

@@ -17,7 +17,12 @@ export function eventRoutes(app: FastifyInstance, options: ApiOptions): void {
       reply.hijack()
       const { raw } = reply
       for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
-      raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
+      raw.writeHead(200, {
+        'x-request-id': request.id,
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-store',
+        'x-accel-buffering': 'no',
+      })
       raw.write(': connected\nretry: 1000\n\n')
       let behind = 0
       const write = (text: string): void => {

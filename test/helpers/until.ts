@@ -10,7 +10,7 @@ export async function until<T>(
   const end = performance.now() + timeoutMs
   for (;;) {
     const value = await condition()
-    if (value) return value as NonNullable<T>
+    if (value) return value
     if (performance.now() > end) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
