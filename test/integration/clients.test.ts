@@ -1,0 +1,11 @@
+import { resolve } from 'node:path'
+import t from 'tap'
+import { testFailedStart, testModelClients } from '../helpers/model-clients.ts'
+
+testModelClients(t, {
+  command: [process.execPath, resolve(import.meta.dirname, '../fixtures/word-server.mjs')],
+  env: { BOOT_MS: 300 },
+  model: 'words',
+  dimensions: 8,
+})
+testFailedStart(t)
