@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { type Config, enabledPlugins, parseConfig, pluginName, resolveConfig } from './config/index.ts'
 import { messageOf } from './errors.ts'
@@ -56,15 +56,16 @@ export class Builder {
   }
 
   /**
-   * Reads and checks everything.
+   * Checks a configuration against the plugins as they are now.
    * @param lastGood versions to fall back on, by name.
    * @throws {ProblemError} with everything that is wrong.
    */
   async plan(
+    text: string,
     lastGood: ReadonlyMap<string, PluginModule>,
     strategies: ReadonlyMap<string, Strategy>,
   ): Promise<Plan & { refused: Refusal[] }> {
-    const document = parseConfig(this.#file, await this.#read(), this.#env)
+    const document = parseConfig(this.#file, text, this.#env)
     const available = await this.#modules.available()
     const refused: Refusal[] = []
     const problems: Problem[] = []
@@ -139,9 +140,11 @@ export class Builder {
     return { file: place ? this.#show(place.file) : file, ...place?.at, message: `${what} failed: ${messageOf(thrown)}` }
   }
 
-  async #read(): Promise<string> {
+  /** The text of the configuration. @throws {ProblemError} when it can't be read. */
+  read(): string {
     try {
-      return await readFile(this.#file, 'utf8')
+      // Small and local, and an answer in this tick: every turn of a busy loop delays the reload.
+      return readFileSync(this.#file, 'utf8')
     } catch (thrown) {
       const hint = 'name another file with HESTIA_CONFIG or --config'
       throw new ProblemError(

@@ -96,7 +96,7 @@ export class Gateway implements Surface {
       this.#logger(config).level = config.log.level
     }
     this.#reloader = new Reloader({ builder, host, services, strategies, events, strategyFiles, show, onSwap })
-    this.#watcher = new Watcher(() => this.#changed(), {
+    this.#watcher = new Watcher((files) => this.#changed(files), {
       onError: (error) => this.#log?.warn({ err: error }, 'watching files failed'),
     })
   }
@@ -151,8 +151,14 @@ export class Gateway implements Surface {
     return this.#reloader.problems
   }
 
-  async reload(): Promise<ReloadResult> {
+  reload(): Promise<ReloadResult> {
+    return this.#reload()
+  }
+
+  /** `changed`: what is known to differ on disk; without it everything is looked at. */
+  async #reload(changed?: ReadonlySet<string>): Promise<ReloadResult> {
     if (this.#stopping) throw new HestiaError('shutting_down')
+    this.#loader.invalidate(changed)
     try {
       return await this.#reloader.reload()
     } finally {
@@ -196,10 +202,10 @@ export class Gateway implements Surface {
     await this.#loader.close()
   }
 
-  #changed(): void {
+  #changed(files: ReadonlySet<string>): void {
     if (this.#stopping || !this.#ready) return
     // What was refused has been told as an event; there is nobody else to tell.
-    this.reload().catch(() => undefined)
+    this.#reload(files).catch(() => undefined)
   }
 
   #watch(): Promise<void> {

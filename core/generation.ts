@@ -25,6 +25,9 @@ export interface GenerationParts {
   readonly log: Logger
 }
 
+/** How long a build may keep traffic waiting at a stretch, in milliseconds. */
+const LONGEST_BLOCK_MS = 2
+
 /** How long a plugin's set-up may take, in milliseconds. */
 const SETUP_TIMEOUT_MS = 5000
 
@@ -86,9 +89,12 @@ export class Generation {
   static async build(parts: GenerationParts): Promise<Generation> {
     const generation = new Generation(parts)
     try {
+      let yieldedAt = performance.now()
       for (const module of parts.modules) {
         await generation.#setUp(module)
+        if (performance.now() - yieldedAt < LONGEST_BLOCK_MS) continue
         await yieldToTraffic()
+        yieldedAt = performance.now()
       }
       await generation.#settle('ready', () => generation.app.ready())
       await generation.#settle('probe', () => generation.#probe())
@@ -170,17 +176,20 @@ export class Generation {
   }
 
   /** Waits until the last response is closed, but no longer than `timeoutMs` or until `hurry` is aborted. */
-  drain(timeoutMs: number, hurry?: AbortSignal): Promise<boolean> {
-    if (this.#open === 0) return Promise.resolve(true)
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), timeoutMs)
-      timer.unref()
-      hurry?.addEventListener('abort', () => resolve(false), { once: true })
+  async drain(timeoutMs: number, hurry?: AbortSignal): Promise<boolean> {
+    if (this.#open === 0) return true
+    if (hurry?.aborted) return false
+    const waited = new AbortController()
+    const drained = await new Promise<boolean>((resolve) => {
       this.#drained = () => resolve(true)
-    }).then((drained) => {
-      this.#drained = undefined
-      return drained as boolean
+      // A timer left behind would hold the whole generation until it fires.
+      const timer = setTimeout(resolve, timeoutMs, false).unref()
+      waited.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
+      hurry?.addEventListener('abort', () => resolve(false), { once: true, signal: waited.signal })
     })
+    waited.abort()
+    this.#drained = undefined
+    return drained
   }
 
   async #dispose(): Promise<void> {

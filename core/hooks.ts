@@ -24,7 +24,7 @@ export interface BeforeStartEvent {
   /** Aborted when the attempt is over: timeout, crash, nobody wants it any more. A handler must stop waiting then. */
   readonly signal: AbortSignal
   /** Reports a sign of life; extends a stall-aware timeout. */
-  progress(note: string): void
+  readonly progress: (note: string) => void
 }
 
 export interface OnReadyEvent {

@@ -27,6 +27,7 @@ export class Instance extends Occupancy {
   /** Not stopped for idleness before this moment (`performance.now()`). */
   keepUntil = 0
   readonly #around: Surroundings
+  readonly #who: { readonly service: string; readonly instance: string }
   readonly #backoff = new Backoff()
   #settings: ResolvedInstance
   #url: string
@@ -44,6 +45,7 @@ export class Instance extends Occupancy {
     this.#settings = settings
     this.#url = settings.url
     this.#around = around
+    this.#who = { service: service.id, instance: settings.name }
   }
 
   /** Unique over all services. */
@@ -104,9 +106,8 @@ export class Instance extends Occupancy {
    * @throws {HestiaError} `start_failed` while it cools down, `service_removed`, `shutting_down`.
    */
   join(): void {
-    if (this.#closed) throw this.#closed
-    const cooling = this.#state === 'cold' ? this.cooling : undefined
-    if (cooling) throw cooling
+    const refusal = this.#closed ?? (this.#state === 'cold' ? this.cooling : undefined)
+    if (refusal) throw refusal
     this.waiters++
     this.#run?.wanted()
     if (this.#state === 'cold') this.#begin('request')
@@ -288,10 +289,6 @@ export class Instance extends Occupancy {
     const { error, retryAfterMs } = this.#backoff.failed(this, why, cause)
     this.#around.events.emit('instance.start_failed', { ...this.#who, error: why, retryAfterMs })
     return error
-  }
-
-  get #who(): { service: string; instance: string } {
-    return { service: this.service.id, instance: this.name }
   }
 
   #become(state: InstanceState, reason: string): void {

@@ -41,6 +41,8 @@ export class ModuleLoader {
   readonly #displayPath: (file: string) => string
   readonly #good = new Map<string, { module: LoadedModule; read: Bundle['read'] }>()
   readonly #read = new Map<string, Bundle['read']>()
+  /** Entries whose module is known to be what lies on disk. */
+  readonly #current = new Set<string>()
   readonly #running = new Map<string, Promise<LoadedModule>>()
   readonly #queued = new Map<string, Promise<LoadedModule>>()
 
@@ -56,6 +58,8 @@ export class ModuleLoader {
    */
   load(file: string): Promise<LoadedModule> {
     const path = resolve(file)
+    const good = this.#current.has(path) ? this.#good.get(path) : undefined
+    if (good) return Promise.resolve(good.module)
     const running = this.#running.get(path)
     if (!running) return this.#start(path)
     // What is running may have read the file before this call: look once more after it, which costs a few hashes.
@@ -72,6 +76,17 @@ export class ModuleLoader {
   }
 
   /**
+   * Files have changed; without a list, any may have. Until it is told, a module that was loaded is taken to be as it is on
+   * disk, without a look.
+   */
+  invalidate(changed?: ReadonlySet<string>): void {
+    for (const path of this.#current) {
+      const read = this.#read.get(path) ?? new Map<string, string>()
+      if (!changed || [...read.keys()].some((input) => changed.has(input))) this.#current.delete(path)
+    }
+  }
+
+  /**
    * The files that the last attempt to load `file` has read, failed or not, with the hashes of what was read;
    * undefined: imported, but not there. All of them are worth watching.
    */
@@ -82,6 +97,7 @@ export class ModuleLoader {
   /** Forgets a file that is no longer in use. */
   forget(file: string): void {
     this.#good.delete(resolve(file))
+    this.#current.delete(resolve(file))
     this.#read.delete(resolve(file))
   }
 
@@ -94,6 +110,7 @@ export class ModuleLoader {
   async close(): Promise<void> {
     await Promise.allSettled([...this.#running.values(), ...this.#queued.values()])
     this.#good.clear()
+    this.#current.clear()
     this.#read.clear()
     await stopBundling()
   }
@@ -110,6 +127,7 @@ export class ModuleLoader {
     const good = this.#good.get(path)
     if (good && (await isUnchanged(good.read))) {
       this.#read.set(path, good.read)
+      this.#current.add(path)
       return good.module
     }
     const built = await this.#build(path)
@@ -128,6 +146,7 @@ export class ModuleLoader {
       version: versionOf(built.read),
     }
     this.#good.set(path, { module, read: built.read })
+    this.#current.add(path)
     return module
   }
 

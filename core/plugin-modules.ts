@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
@@ -48,11 +49,8 @@ export class PluginModules {
 
   /** All plugins that lie in the folders, by name, with their files; the first folder that has a name wins. */
   async available(): Promise<ReadonlyMap<string, string>> {
-    const found = new Map<string, string>()
-    for (const folder of this.#folders) {
-      for (const [name, file] of await pluginFiles(folder)) if (!found.has(name)) found.set(name, file)
-    }
-    return found
+    const lists = await Promise.all(this.#folders.map(pluginFiles))
+    return new Map(lists.toReversed().flat())
   }
 
   /**
@@ -98,14 +96,14 @@ export class PluginModules {
 /** `<name>.ts` and `<name>/index.ts` of a folder, in alphabetical order. */
 async function pluginFiles(folder: string): Promise<[name: string, file: string][]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => [])
-  const files: [string, string][] = []
-  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  const find = async (entry: Dirent): Promise<[string, string][]> => {
     const match = /^(\w[\w-]*)\.(?:ts|js|mjs)$/.exec(entry.name)
-    if (match && !entry.name.endsWith('.d.ts') && !entry.isDirectory()) files.push([match[1]!, join(folder, entry.name)])
-    if (!entry.isDirectory() && !entry.isSymbolicLink()) continue
+    if (match && !entry.isDirectory()) return [[match[1]!, join(folder, entry.name)]]
+    if (!entry.isDirectory() && !entry.isSymbolicLink()) return []
     const inside: readonly string[] = await readdir(join(folder, entry.name)).catch(() => [])
     const index = ['index.ts', 'index.js', 'index.mjs'].find((name) => inside.includes(name))
-    if (index) files.push([entry.name, join(folder, entry.name, index)])
+    return index ? [[entry.name, join(folder, entry.name, index)]] : []
   }
-  return files
+  const found = await Promise.all(entries.map(find))
+  return found.flat().toSorted(([a], [b]) => (a < b ? -1 : 1))
 }

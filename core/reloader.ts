@@ -12,6 +12,7 @@ import type { PluginModule } from './plugin-modules.ts'
 import { type Problem, ProblemError } from './problem.ts'
 import type { Services } from './services.ts'
 import type { Strategies } from './strategies.ts'
+import type { Strategy } from './strategy.ts'
 
 /** This many generations may drain at once; one more ends the wait of the oldest. */
 const MAX_DRAINING = 8
@@ -41,6 +42,8 @@ export class Reloader {
   readonly #configLane = new Lane(() => this.#reloadConfig())
   #current: Generation | undefined
   #lastGood = new Map<string, PluginModule>()
+  /** The configuration in force, as text. */
+  #text: string | undefined
   #refused: readonly Refusal[] = []
   #problems: readonly Problem[] = []
 
@@ -89,24 +92,42 @@ export class Reloader {
   }
 
   async #syncStrategies(): Promise<string[]> {
-    return this.#parts.strategies.sync(await this.#parts.strategyFiles(), () => [])
+    return this.#parts.strategies.sync(await this.#parts.strategyFiles(), (strategy) => this.#checkStrategy(strategy))
+  }
+
+  /** What would be wrong with the configuration in force if this strategy took the place of its name. */
+  async #checkStrategy(strategy: Strategy): Promise<readonly Problem[]> {
+    const { builder, strategies } = this.#parts
+    const before = strategies.get(strategy.name)
+    if (this.#text === undefined || isDeepStrictEqual(before?.routing, strategy.routing)) return []
+    try {
+      await builder.plan(this.#text, this.#lastGood, new Map([...strategies.all(), [strategy.name, strategy]]))
+      return []
+    } catch (thrown) {
+      return thrown instanceof ProblemError ? thrown.problems.map((problem) => this.#shown(problem)) : []
+    }
   }
 
   async #reloadConfig(): Promise<string[]> {
-    const beganAt = performance.now()
+    let text: string | undefined
     try {
-      const changes = await this.#buildAndSwap(beganAt)
+      text = this.#parts.builder.read()
+      const changes = await this.#buildAndSwap(text)
+      this.#text = text
       this.#problems = []
       return changes
     } catch (thrown) {
+      // A broken configuration holds nobody's code up: changed plugins are taken with the configuration in force.
+      if (this.#text !== undefined && this.#text !== text) await this.#buildAndSwap(this.#text).catch(() => undefined)
       throw this.#reject(thrown)
     }
   }
 
-  async #buildAndSwap(beganAt: number): Promise<string[]> {
+  async #buildAndSwap(text: string): Promise<string[]> {
+    const beganAt = performance.now()
     const { builder, host, strategies } = this.#parts
     const old = this.#current
-    const plan = await builder.plan(this.#lastGood, strategies.all())
+    const plan = await builder.plan(text, this.#lastGood, strategies.all())
     if (old && sameConfig(old.config, plan.config) && sameModules(old.modules, plan.modules)) {
       this.#noteRefused(plan.refused)
       return []
@@ -167,9 +188,15 @@ export class Reloader {
     this.#refused = refused
   }
 
+  #shown(problem: Problem): Problem {
+    return { ...problem, file: this.#parts.show(problem.file) }
+  }
+
   #reject(thrown: unknown): ProblemError {
-    const show = (problem: Problem): Problem => ({ ...problem, file: this.#parts.show(problem.file) })
-    const problems = thrown instanceof ProblemError ? thrown.problems.map(show) : [{ file: 'hestia', message: messageOf(thrown) }]
+    const problems =
+      thrown instanceof ProblemError
+        ? thrown.problems.map((problem) => this.#shown(problem))
+        : [{ file: 'hestia', message: messageOf(thrown) }]
     if (!isDeepStrictEqual(problems, this.#problems)) this.#parts.events.emit('reload.rejected', { phase: 'config', problems })
     this.#problems = problems
     return new ProblemError(problems, thrown)

@@ -1,4 +1,4 @@
-import type { BigIntStats } from 'node:fs'
+import type { BigIntStats, Dirent } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { extname, join, sep } from 'node:path'
 import { contentHash } from './content-hash.ts'
@@ -42,7 +42,7 @@ export const EMPTY: Snapshot = { seen: new Map(), folders: new Map(), errors: []
 /** Looks at all targets. Content is read only of files whose inode, size or times differ from those in `before`. */
 export async function takeSnapshot(targets: Targets, before: Snapshot): Promise<Snapshot> {
   const walk: Walk = { files: new Set(targets.files), folders: new Map(), unread: [], errors: [] }
-  for (const folder of targets.folders) await walkFolder(folder, 0, new Set(), walk)
+  await Promise.all(targets.folders.map((folder) => walkFolder(folder, 0, new Set(), walk)))
   const seen = new Map<string, Seen>()
   for (const [path, known] of before.seen) if (walk.unread.some((folder) => isBelow(folder, path))) seen.set(path, known)
   await Promise.all(
@@ -77,14 +77,16 @@ interface Walk {
   readonly errors: unknown[]
 }
 
-/** `above`: inodes of the folders on the way, so that a link to one of them does not lead in circles. */
+/**
+ * Side by side, not one after the other: under load every answer of the file system waits for its turn.
+ * `above`: inodes of the folders on the way, so that a link to one of them does not lead in circles.
+ */
 async function walkFolder(folder: string, depth: number, above: ReadonlySet<string>, walk: Walk): Promise<void> {
   try {
-    const id = await folderInode(folder)
+    const [id, entries = []] = await Promise.all([folderInode(folder), ifThere(readdir(folder, { withFileTypes: true }))])
     if (id === undefined || above.has(id)) return
     walk.folders.set(folder, id)
-    const entries = (await ifThere(readdir(folder, { withFileTypes: true }))) ?? []
-    for (const entry of entries) {
+    const visit = async (entry: Dirent): Promise<void> => {
       const path = join(folder, entry.name)
       const kind = entry.isSymbolicLink() ? await ifThere(stat(path)) : entry
       if (kind?.isFile() && EXTENSIONS.has(extname(entry.name))) walk.files.add(path)
@@ -92,6 +94,7 @@ async function walkFolder(folder: string, depth: number, above: ReadonlySet<stri
         await walkFolder(path, depth + 1, new Set(above).add(id), walk)
       }
     }
+    await Promise.all(entries.map(visit))
   } catch (error) {
     walk.unread.push(folder)
     walk.errors.push(error)

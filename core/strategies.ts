@@ -22,7 +22,7 @@ export interface FailedStrategy {
 }
 
 /** Says what would be wrong with the running configuration if this strategy took the place of its name. */
-export type CheckStrategy = (strategy: Strategy) => readonly Problem[]
+export type CheckStrategy = (strategy: Strategy) => Promise<readonly Problem[]>
 
 /** The last good version of each strategy file. Of two files with one name the first stays and the second is refused. */
 export class Strategies {
@@ -88,7 +88,7 @@ export class Strategies {
         return undefined
       }
       const strategy = this.#read(file, exported)
-      const problems = check(strategy)
+      const problems = await check(strategy)
       if (problems.length > 0) throw new ProblemError(problems)
       this.#failed.delete(file)
       this.#byFile.set(file, { file, strategy, version, loadedAt: Date.now() })

@@ -148,6 +148,9 @@ services:
   const load = new Pool(url, { connections })
   t.teardown(() => load.destroy())
   let over = false
+  t.teardown(() => {
+    over = true
+  })
   let requests = 0
   let failed = 0
   const client = async (path: string) => {

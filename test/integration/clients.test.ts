@@ -1,9 +1,10 @@
 import { resolve } from 'node:path'
 import t from 'tap'
 import { testFailedStart, testModelClients } from '../helpers/model-clients.ts'
+import { plainNode } from '../helpers/plain-node.ts'
 
 testModelClients(t, {
-  command: [process.execPath, resolve(import.meta.dirname, '../fixtures/word-server.mjs')],
+  command: plainNode(resolve(import.meta.dirname, '../fixtures/word-server.mjs')),
   env: { BOOT_MS: 300 },
   model: 'words',
   dimensions: 8,

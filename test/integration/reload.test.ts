@@ -161,6 +161,39 @@ t.test('R16: one broken plugin does not hold up another', async (t) => {
   )
 })
 
+t.test('R16: a broken configuration does not hold up the code of plugins, nor the other way round', async (t) => {
+  const { url, write, configure, gateway } = await startGateway(t, {
+    config: BARE,
+    files: { 'plugins/hello.ts': plugin('hello', 'one') },
+  })
+  await configure(BARE.replace('hello: {}', 'hello: { wrod: x }'))
+  await until(() => gateway.problems.length > 0, 'the configuration to be refused')
+  await write('plugins/hello.ts', plugin('hello', 'two'))
+  await until(async () => (await get(`${url}/hello`)).text === 'two', 'the plugin, though the configuration is broken')
+  t.equal(gateway.problems.length, 1, 'which is still told')
+  await configure(BARE.replace('hello: {}', 'hello: { word: mended }'))
+  await until(async () => (await get(`${url}/hello`)).word === 'mended', 'the mended configuration')
+  t.same(gateway.problems, [])
+})
+
+t.test('R14: a strategy that does not fit the configuration in force is refused, the last good one goes on', async (t) => {
+  const strategy = (type: string, pick: number) => `import { defineStrategy, Type } from 'hestia'
+export default defineStrategy({ name: 's', routing: Type.Object({ key: Type.${type}() }), select: (_, { instances }) => instances[${pick}] })`
+  const { write, gateway, event } = await startGateway(t, {
+    config: `${BARE.replace('services: {}\n', '')}services: { a: { base_url: "http://127.0.0.1:1", strategy: s, routing: { key: word } } }\n`,
+    files: { 'plugins/hello.ts': plugin('hello', 'one'), 'strategies/s.ts': strategy('String', 0) },
+  })
+  const good = gateway.strategies.get('s')
+  await write('strategies/s.ts', strategy('Number', 0))
+  const failed = await event('strategy.failed')
+  t.match(lines(failed.problems), /hestia_config\.yml:\d+:\d+ services\.a\.routing\.key: /)
+  t.equal(gateway.strategies.get('s'), good)
+  t.same(gateway.problems, [], 'the configuration is not to blame')
+  await write('strategies/s.ts', strategy('String', 1))
+  await until(() => gateway.strategies.get('s') !== good, 'the mended strategy')
+  t.same(gateway.strategies.failed(), [])
+})
+
 t.test('R16 promise 5: editing a helper reloads only what imports it', async (t) => {
   const withHelper = (name: string, helper: string) =>
     plugin(name, '-').replace("text: '-'", 'text').replace('import', `import { text } from './${helper}.ts'\nimport`)
