@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { contentHash } from './content-hash.ts'
-import { type Bundle, bundle, stopBundling } from './loader/bundle.ts'
+import { type Bundle, bundle, readSource, stopBundling } from './loader/bundle.ts'
 import { evaluate, evaluationProblem } from './loader/evaluate.ts'
 import { type Problem, ProblemError } from './problem.ts'
 
@@ -125,7 +124,7 @@ export class ModuleLoader {
 
   async #load(path: string): Promise<LoadedModule> {
     const good = this.#good.get(path)
-    if (good && (await isUnchanged(good.read))) {
+    if (good && isUnchanged(good.read)) {
       this.#read.set(path, good.read)
       this.#current.add(path)
       return good.module
@@ -154,7 +153,7 @@ export class ModuleLoader {
   async #build(path: string): Promise<Bundle> {
     for (let rebuilds = 0; ; rebuilds++) {
       const built = await bundle(path, this.#shared, this.#root)
-      if (rebuilds === MAX_REBUILDS || (await isUnchanged(built.read))) return built
+      if (rebuilds === MAX_REBUILDS || isUnchanged(built.read)) return built
     }
   }
 
@@ -166,17 +165,11 @@ export class ModuleLoader {
   }
 }
 
-async function isUnchanged(read: Bundle['read']): Promise<boolean> {
-  const same = await Promise.all([...read].map(async ([path, hash]) => (await hashOf(path)) === hash))
-  return same.every(Boolean)
-}
+const isUnchanged = (read: Bundle['read']): boolean => [...read].every(([path, hash]) => hashOf(path) === hash)
 
-async function hashOf(path: string): Promise<string | undefined> {
-  try {
-    return contentHash(await readFile(path))
-  } catch {
-    return undefined
-  }
+function hashOf(path: string): string | undefined {
+  const bytes = readSource(path)
+  return bytes instanceof Error ? undefined : contentHash(bytes)
 }
 
 function versionOf(read: Bundle['read']): string {

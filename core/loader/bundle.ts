@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import * as esbuild from 'esbuild'
@@ -92,18 +92,27 @@ function hook(build: esbuild.PluginBuild, context: ImportContext, read: Map<stri
   build.onLoad({ filter: /.*/, namespace: IMPORT_META }, ({ path }) => ({
     contents: `export default ${JSON.stringify({ url: pathToFileURL(path).href, dirname: dirname(path), filename: path })}`,
   }))
-  build.onLoad({ filter: /.*/ }, async ({ path }) => {
+  build.onLoad({ filter: /.*/ }, ({ path }) => {
     const loader = LOADERS[extname(path)]
     if (!loader) return { errors: [{ text: `only ${Object.keys(LOADERS).join(' ')} files can be imported` }] }
     read.set(path, undefined)
-    const bytes = await readFile(path).catch((error: unknown) => String(error))
-    if (typeof bytes === 'string') return { errors: [{ text: `could not be read: ${bytes}` }] }
+    const bytes = readSource(path)
+    if (bytes instanceof Error) return { errors: [{ text: `could not be read: ${bytes.message}` }] }
     read.set(path, contentHash(bytes))
     const text = bytes.toString('utf8')
     // At the end, so that no line moves; imports are evaluated first wherever they stand.
     const meta = text.includes('import.meta') && loader !== 'json' ? `\nimport __hestia_meta from '${IMPORT_META}'` : ''
     return { contents: text + meta, loader }
   })
+}
+
+/** Source is small and local, as for `require`: read in this tick, since each turn of a busy loop would delay the reload. */
+export function readSource(path: string): Buffer | Error {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    return error as Error
+  }
 }
 
 function isFailure(error: unknown): error is esbuild.BuildFailure {
