@@ -1,7 +1,7 @@
 import type { Static, TObject } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import type { Config } from './config/index.ts'
+import type { Config } from './config/types.ts'
 
 const DEFINITION = Symbol.for('hestia.plugin')
 

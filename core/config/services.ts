@@ -1,31 +1,15 @@
-import { type TObject, Type } from '@sinclair/typebox'
-import type { ServerConfig } from '../../schemas/config.ts'
+import { Type } from '@sinclair/typebox'
 import { InstanceConfig, type ServiceConfig as Service, ServiceConfig } from '../../schemas/service.ts'
-import type { Strategy } from '../strategy.ts'
 import { findFaults, type Path } from './check.ts'
 import { fillDefaults } from './defaults.ts'
 import { checkInstances, listEntries, nameOf, resolveFallback } from './instances.ts'
 import type { ProblemList } from './problem-list.ts'
-import { resolveSections, type SectionKind } from './sections.ts'
+import { resolveSections } from './sections.ts'
 import { isMapping, type Mapping, settle } from './settle.ts'
 import { suggest } from './suggest.ts'
+import type { Surroundings } from './surroundings.ts'
 import type { ResolvedInstance, ResolvedService } from './types.ts'
 import { checkUpstream } from './upstream.ts'
-
-/** What the rest of the configuration says, as far as services depend on it. */
-export interface Surroundings {
-  readonly problems: ProblemList
-  /** Sections that services may have, by name. */
-  readonly kinds: ReadonlyMap<string, SectionKind>
-  /** Schema of everything in a service, for converting texts. */
-  readonly schema: TObject
-  /** Why a key that is neither the core's nor a section's is refused. */
-  readonly explainUnknown: (key: string, known: readonly string[]) => string
-  readonly machines: readonly string[]
-  readonly strategies: ReadonlyMap<string, Strategy>
-  /** Absent when it isn't valid itself. */
-  readonly server: ServerConfig | undefined
-}
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
 const ID_RULE = 'the name of a service begins with a letter or digit and has only letters, digits, ".", "_" and "-"'
