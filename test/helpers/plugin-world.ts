@@ -2,7 +2,7 @@ import { setImmediate as tick } from 'node:timers/promises'
 import { Value } from '@sinclair/typebox/value'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { pino } from 'pino'
-import type { Config, ResolvedInstance, ResolvedService } from '../../core/config/types.ts'
+import type { Config, ResolvedInstance, ResolvedService, Section } from '../../core/config/types.ts'
 import { Events, type HestiaEvent } from '../../core/events.ts'
 import { Hestia, type Surface } from '../../core/hestia.ts'
 import { HookLists } from '../../core/hooks.ts'
@@ -53,14 +53,14 @@ export class PluginWorld {
     services: Record<string, GivenService>,
   ): Promise<TestGeneration> {
     const parts = plugins.map((entry) => {
-      const [plugin, given] = 'length' in entry && typeof entry !== 'function' ? entry : [entry as HestiaPlugin, {}]
+      const [plugin, given] = typeof entry === 'function' ? [entry, {}] : entry
       const { definition } = readPlugin('given', plugin)
       return { plugin, definition, options: definition.options ? Value.Default(definition.options, { ...given }) : {} }
     })
-    const sectionsOf = (given: Readonly<Record<string, unknown>> = {}) =>
+    const sectionsOf: SectionsOf = (given = {}) =>
       Object.fromEntries(
         parts.flatMap(({ definition: { name, service }, options }) =>
-          service ? [[name, Value.Default(service, { ...(options as object), ...(given[name] as object) }) as never]] : [],
+          service ? [[name, Value.Default(service, { ...(options as object), ...(given[name] as object) }) as Section]] : [],
         ),
       )
     const config: Config = {
@@ -118,11 +118,9 @@ export class PluginWorld {
   }
 }
 
-function resolve(
-  id: string,
-  given: GivenService,
-  sectionsOf: (given?: Readonly<Record<string, unknown>>) => never,
-): ResolvedService {
+type SectionsOf = (given?: Readonly<Record<string, unknown>>) => Record<string, Section>
+
+function resolve(id: string, given: GivenService, sectionsOf: SectionsOf): ResolvedService {
   const { instances = [{ name: 'one' }], start, sections, ...rest } = given
   return {
     id,
