@@ -1,0 +1,17 @@
+import { type Static, Type } from '@sinclair/typebox'
+
+/** `plugins.load-balancer`, and the section `services.<id>.load-balancer`. */
+export const LoadBalancerOptions = Type.Object(
+  {
+    region: Type.Optional(
+      Type.String({ minLength: 1, description: 'Instances of this region are taken as long as one of them is usable.' }),
+    ),
+    prefer_ready: Type.Boolean({
+      default: true,
+      description:
+        'While some instances run, a request never waits for another to start: the one whose turn it is starts in the background.',
+    }),
+  },
+  { additionalProperties: false, default: {} },
+)
+export type LoadBalancerOptions = Static<typeof LoadBalancerOptions>
