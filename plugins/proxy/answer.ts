@@ -1,0 +1,166 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { HestiaError } from 'hestia'
+import { incomingHeaders, text } from './incoming-headers.ts'
+import { discard } from './request-body.ts'
+import type { Mapping } from './rewrite.ts'
+
+/** Bytes or text of headers, names and values in turn. */
+export type RawHeaders = readonly (Buffer | string)[]
+
+/** Where the answer of a service goes. */
+export interface Answer {
+  /** Whether the head of a final answer has gone out, so that nothing else can be answered. */
+  readonly started: boolean
+  /** An answer before the answer (1xx). */
+  information(status: number, reason: string, headers: RawHeaders): void
+  /**
+   * The head. `mapping` fits addresses in it; `resume` is called when more may come after `data` has said no.
+   * @returns whether it is a stream of events.
+   * @throws when it can't be passed on.
+   */
+  head(status: number, reason: string, headers: RawHeaders, mapping: Mapping | undefined, resume: () => void): boolean
+  /** Part of the body. Answers false when no more should come for now. */
+  data(chunk: Buffer): boolean
+  end(trailers: RawHeaders): void
+  /** The service takes the body of a request that asked before sending it. */
+  proceed(): void
+  /** An error instead of an answer; or an answer that breaks off, if it had started. */
+  fail(error: HestiaError): void
+  /** Calls `closed` once, when the answer is delivered, or can't be any more. */
+  onceClosed(closed: () => void): void
+}
+
+const BODILESS = new Set([204, 304])
+
+/** Writes straight into the client's response: nothing is copied, parsed or held on the way. */
+export class ClientAnswer implements Answer {
+  readonly #request: FastifyRequest
+  readonly #reply: FastifyReply
+  readonly #incoming: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #pseudonym: string
+  /** Whether paths of the service stand under a prefix or a host name of Hestia's. */
+  readonly #mapped: boolean
+  #resume: () => void = () => undefined
+  #wrote = false
+  #ended = false
+
+  constructor(request: FastifyRequest, reply: FastifyReply, pseudonym: string, mapped: boolean) {
+    this.#request = request
+    this.#reply = reply
+    this.#incoming = request.raw
+    this.#response = reply.raw
+    this.#pseudonym = pseudonym
+    this.#mapped = mapped
+  }
+
+  get started(): boolean {
+    return this.#response.headersSent
+  }
+
+  information(status: number, reason: string, headers: RawHeaders): void {
+    const { socket } = this.#response
+    // 100 answers an expectation, which is between Hestia and its client; HTTP/1.0 knows no 1xx.
+    if (status === 100 || this.started || !socket || this.#incoming.httpVersion === '1.0') return
+    let head = `HTTP/1.1 ${status} ${reason}\r\n`
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = text(headers[i]!)
+      if (!/^(?:connection|keep-alive|upgrade|transfer-encoding)$/i.test(name)) head += `${name}: ${text(headers[i + 1]!)}\r\n`
+    }
+    socket.write(`${head}\r\n`, 'latin1')
+  }
+
+  head(status: number, reason: string, raw: RawHeaders, mapping: Mapping | undefined, resume: () => void): boolean {
+    const bodiless = BODILESS.has(status) || this.#incoming.method === 'HEAD'
+    const { headers, hasRequestId, isEventStream } = incomingHeaders(raw, status, {
+      mapping: this.#mapped ? mapping : undefined,
+      pseudonym: this.#pseudonym,
+      trailers: !bodiless && this.#incoming.httpVersion !== '1.0',
+    })
+    if (!hasRequestId) headers.push('X-Request-Id', this.#request.id)
+    this.#resume = resume
+    this.#write(status, reason, headers)
+    // Usually body and end come in the same tick and one packet will do; if not, the head must not wait for them.
+    process.nextTick(flush, this)
+    return isEventStream
+  }
+
+  data(chunk: Buffer): boolean {
+    this.#wrote = true
+    const more = this.#response.write(chunk)
+    if (!more) this.#response.once('drain', this.#resume)
+    return more
+  }
+
+  end(trailers: RawHeaders): void {
+    if (this.#ended) return
+    this.#ended = true
+    if (trailers.length > 0 && this.#response.chunkedEncoding) {
+      const pairs: [string, string][] = []
+      for (let i = 0; i < trailers.length; i += 2) pairs.push([text(trailers[i]!), text(trailers[i + 1]!)])
+      this.#response.addTrailers(pairs)
+    }
+    this.#response.end()
+    this.#letGo()
+  }
+
+  proceed(): void {
+    if (!this.started) this.#response.writeContinue()
+  }
+
+  fail(error: HestiaError): void {
+    if (this.#ended) return
+    this.#ended = true
+    const response = this.#response
+    if (this.started) {
+      // An end that looks like one would pass off half an answer as a whole.
+      const { socket } = response
+      // Without a length the end of the connection is the end of the body: only a reset tells the difference.
+      if (this.#incoming.httpVersion === '1.0' && socket) setImmediate(() => socket.resetAndDestroy())
+      else response.destroy()
+      return
+    }
+    const body = Buffer.from(JSON.stringify(error.body(this.#request.id)))
+    const headers = ['Content-Type', 'application/json; charset=utf-8', 'Content-Length', String(body.length)]
+    headers.push('X-Request-Id', this.#request.id)
+    if (error.retryAfterSeconds !== undefined) headers.push('Retry-After', String(error.retryAfterSeconds))
+    this.#write(error.statusCode, undefined, headers)
+    response.end(body)
+    this.#letGo()
+  }
+
+  onceClosed(closed: () => void): void {
+    this.#response.once('close', closed)
+    // A response that waits behind another one on its connection has no socket yet and hears nothing of its end.
+    if (!this.#response.socket) this.#incoming.socket.once('close', closed)
+  }
+
+  /** For a moment after the head. */
+  flush(): void {
+    if (!this.#wrote && !this.#ended && !this.#response.destroyed) this.#response.flushHeaders()
+  }
+
+  #letGo(): void {
+    if (!this.#incoming.complete) discard(this.#incoming)
+  }
+
+  #write(status: number, reason: string | undefined, headers: string[]): void {
+    const response = this.#response
+    const phrase = reason === undefined || /[^\t\x20-\x7e\x80-\xff]/.test(reason) ? [] : [reason]
+    const added = this.#reply.getHeaders()
+    const names = new Set<string>()
+    for (const name in added) {
+      if (names.size === 0) for (let i = 0; i < headers.length; i += 2) names.add(headers[i]!.toLowerCase())
+      if (!names.has(name)) for (const value of [added[name]].flat()) headers.push(name, String(value))
+    }
+    if (response.getHeaderNames().length > 0) {
+      // Node merges what was set before with what comes now, and drops all but one of each name, unless they are appended.
+      for (const name of response.getHeaderNames()) response.removeHeader(name)
+      for (let i = 0; i < headers.length; i += 2) response.appendHeader(headers[i]!, headers[i + 1]!)
+      response.writeHead(status, ...(phrase as [string]))
+    } else response.writeHead(status, ...(phrase as [string]), headers as never)
+  }
+}
+
+const flush = (answer: ClientAnswer): void => answer.flush()

@@ -1,0 +1,298 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import {
+  admitHot,
+  asError,
+  type Decision,
+  HestiaError,
+  type Instance,
+  type Lease,
+  type PendingUpgrade,
+  type RequestView,
+  type Service,
+} from 'hestia'
+import type { Answer } from './answer.ts'
+import { Attempt, type AttemptOwner } from './attempt.ts'
+import { type Failure, failureOf } from './failure.ts'
+import { sendByNode } from './node-request.ts'
+import { outgoingHeaders } from './outgoing-headers.ts'
+import { RequestBody } from './request-body.ts'
+import type { Upstream, Upstreams } from './upstreams.ts'
+
+/** A request that shall be answered by a service. */
+export interface Job {
+  readonly view: RequestView
+  /** Undefined when a front door finds it out. */
+  readonly service: Service | undefined
+  readonly rawHeaders: readonly string[]
+  readonly scheme: 'http' | 'https'
+  readonly prefix: string
+  readonly answer: Answer
+  readonly upgrade: PendingUpgrade | undefined
+  /** Whether the client waits with the body until it is asked for it. */
+  readonly waits: boolean
+}
+
+/** How long a request whose service refuses connections while it serves others waits for the next try, in milliseconds. */
+const REFUSED_PAUSE_MS = 100
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+/**
+ * One request on its way: where (routing), when (admission), there and back (attempts). It holds at most one lease, and gives
+ * it back once, when the client has its answer or has left. On the way of a hot instance nothing waits.
+ */
+export class Exchange implements AttemptOwner {
+  readonly #app: FastifyInstance
+  readonly #upstreams: Upstreams
+  readonly #job: Job
+  #decision: Decision | undefined
+  #lease: Lease | undefined
+  #attempt: Attempt | undefined
+  #body: RequestBody | Buffer | undefined
+  #tried: Set<Instance> | undefined
+  #restarted = false
+  #renewed = false
+  #fellBack = false
+  #over = false
+
+  constructor(app: FastifyInstance, upstreams: Upstreams, job: Job) {
+    this.#app = app
+    this.#upstreams = upstreams
+    this.#job = job
+  }
+
+  /** Where it went; known when it was answered. */
+  get decision(): Decision | undefined {
+    return this.#decision
+  }
+
+  start(): void {
+    this.#job.answer.onceClosed(() => this.close())
+    this.#route(this.#job.service, (thrown) => this.#fail(thrown))
+  }
+
+  /** Ends it wherever it is: the client has its answer, or has left. */
+  close(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#attempt?.cancel()
+    this.#lease?.release()
+  }
+
+  #route(service: Service | undefined, otherwise: (thrown: unknown) => void): void {
+    const tried = this.#tried
+    const take = (decision: Decision): void => {
+      if (tried?.has(decision.instance)) otherwise(undefined)
+      else this.#admit(decision)
+    }
+    let decision: Decision | Promise<Decision>
+    try {
+      decision = this.#app.hestia.route(this.#job.view, service, tried)
+    } catch (thrown) {
+      otherwise(thrown)
+      return
+    }
+    if (decision instanceof Promise) decision.then(take, otherwise).catch((thrown: unknown) => this.#fail(thrown))
+    else take(decision)
+  }
+
+  #admit(decision: Decision): void {
+    if (this.#over) return
+    this.#decision = decision
+    let lease: Lease | Promise<Lease>
+    try {
+      lease = (this.#app.admit ?? admitHot)(decision.instance, this.#job.view)
+    } catch (thrown) {
+      this.#refused(decision, thrown)
+      return
+    }
+    if (lease instanceof Promise) {
+      lease
+        .then(
+          (late) => this.#send(late),
+          (thrown: unknown) => this.#refused(decision, thrown),
+        )
+        .catch((thrown: unknown) => this.#fail(thrown))
+    } else this.#send(lease)
+  }
+
+  /** Not let in. When it could not be started, the fallback gets one try. */
+  #refused(decision: Decision, thrown: unknown): void {
+    if (this.#over) return
+    if (!(thrown instanceof HestiaError && thrown.code === 'start_failed' && this.#fallBack(decision, thrown))) this.#fail(thrown)
+  }
+
+  #fallBack({ instance }: Decision, error: Error): boolean {
+    const { fallback, id } = instance.service
+    if (!fallback || fallback === instance || this.#fellBack || this.#tried?.has(fallback)) return false
+    this.#fellBack = true
+    const requestId = this.#job.view.id
+    const { events } = this.#app.hestia
+    events.emit('request.fallback', { requestId, service: id, from: instance.name, to: fallback.name, error: error.message })
+    events.emit('request.routed', { requestId, service: id, instance: fallback.name, reason: 'fallback', plugin: 'proxy' })
+    this.#admit({ instance: fallback, reason: 'fallback', plugin: 'proxy' })
+    return true
+  }
+
+  /** `fresh`: on a connection of its own, surely not one that the service is closing. */
+  #send(lease: Lease, fresh = false): void {
+    if (this.#over) {
+      lease.release()
+      return
+    }
+    this.#lease = lease
+    const { view, answer, upgrade, waits } = this.#job
+    let upstream: Upstream
+    let headers: string[]
+    try {
+      upstream = this.#upstreams.of(lease.instance)
+      headers = this.#headers(upstream)
+    } catch (thrown) {
+      this.#fail(thrown)
+      return
+    }
+    const { scheme, authority, basePath, options } = upstream
+    const clientHost = view.headers.host
+    const mapping = options.rewrite_location ? { prefix: this.#job.prefix, scheme, authority, basePath, clientHost } : undefined
+    const attempt = new Attempt(this, lease, answer, mapping)
+    this.#attempt = attempt
+    const { method } = view
+    const path = basePath + view.target
+    const body = this.#bodyToSend()
+    if (upgrade || waits) {
+      const host = options.host === 'client' && clientHost !== undefined ? clientHost : upstream.host
+      const all = ['Host', host, ...headers]
+      sendByNode(upstream, { method, path, headers: all, upgrade: upgrade ? view.headers.upgrade : undefined, body }, attempt)
+      return
+    }
+    if (options.host === 'client' && clientHost !== undefined) headers.unshift('host', clientHost)
+    const request = {
+      method,
+      path,
+      headers,
+      body: body ?? null,
+      headersTimeout: options.first_byte_timeout_ms,
+      bodyTimeout: options.idle_timeout_ms,
+    }
+    if (fresh) {
+      const client = this.#upstreams.fresh(upstream)
+      client.dispatch(request, attempt)
+      void client.close()
+    } else upstream.connections.pool.dispatch(request, attempt)
+  }
+
+  #headers({ options }: Upstream): string[] {
+    const { view, rawHeaders, scheme, prefix } = this.#job
+    return outgoingHeaders({
+      rawHeaders,
+      connection: view.headers.connection,
+      clientAddress: view.client.address,
+      clientHost: view.headers.host,
+      scheme,
+      prefix,
+      pseudonym: this.#upstreams.pseudonym,
+      forwarded: options.forwarded,
+      keepLength: !Buffer.isBuffer(view.rawBody),
+    })
+  }
+
+  #bodyToSend(): RequestBody | Buffer | undefined {
+    const { rawBody } = this.#job.view
+    if (rawBody === undefined) return undefined
+    this.#body ??= Buffer.isBuffer(rawBody) ? rawBody : new RequestBody(rawBody)
+    return this.#body
+  }
+
+  answered(attempt: Attempt, status: number): void {
+    if (status < 500) this.#upstreams.worked(attempt.lease.instance)
+  }
+
+  switched(attempt: Attempt, head: IncomingMessage, socket: Duplex, first: Buffer): void {
+    const { upgrade } = this.#job
+    if (this.#over || !upgrade) {
+      socket.destroy()
+      return
+    }
+    this.#over = true
+    let lines = `HTTP/1.1 ${head.statusCode} ${head.statusMessage}\r\n`
+    for (let i = 0; i < head.rawHeaders.length; i += 2) lines += `${head.rawHeaders[i]}: ${head.rawHeaders[i + 1]}\r\n`
+    upgrade.detach()
+    upgrade.socket.write(`${lines}\r\n`, 'latin1')
+    if (first.length > 0) socket.unshift(first)
+    if (upgrade.head.length > 0) upgrade.socket.unshift(upgrade.head)
+    this.#app.hestia.tunnels.open(upgrade.socket, socket, attempt.lease)
+  }
+
+  failed(attempt: Attempt, thrown: unknown): void {
+    if (this.#over || attempt !== this.#attempt) return
+    const { instance } = attempt.lease
+    const details = { service: instance.service.id, instance: instance.name }
+    const failure = failureOf(thrown, attempt.sent, instance.url, details)
+    if (this.#job.answer.started) this.#fail(failure.error)
+    else if (failure.kind === 'unreachable' || failure.kind === 'untrusted') this.#elsewhere(failure, attempt.lease)
+    else if (failure.kind === 'reset' && !attempt.responded && this.#mayRepeat()) {
+      this.#renewed = true
+      this.#send(attempt.lease, true)
+    } else {
+      if (failure.kind === 'timeout') this.#upstreams.failed(instance, failure.error.message)
+      this.#fail(failure.error)
+    }
+  }
+
+  /** A kept connection may have been closed by the service just as the request went out. */
+  #mayRepeat(): boolean {
+    const { view, upgrade } = this.#job
+    return !this.#renewed && !upgrade && view.rawBody === undefined && IDEMPOTENT.has(view.method)
+  }
+
+  /** Nothing was sent: another instance, else the same once more, started anew if it went down. */
+  #elsewhere({ error, kind }: Failure, { instance }: Lease): void {
+    this.#lease?.release()
+    this.#lease = undefined
+    this.#upstreams.failed(instance, error.message)
+    if (kind === 'unreachable') instance.unreachable(error)
+    this.#tried ??= new Set()
+    this.#tried.add(instance)
+    if (this.#body instanceof RequestBody && this.#body.touched) {
+      this.#fail(error)
+      return
+    }
+    this.#route(instance.service, () => this.#again(instance, error, kind === 'untrusted'))
+  }
+
+  #again(instance: Instance, error: HestiaError, inVain: boolean): void {
+    const decision = this.#decision
+    if (!decision || this.#over) return
+    if (instance.cooling && this.#fallBack(decision, error)) return
+    if (inVain || this.#restarted || instance.cooling || this.#job.view.passive) {
+      this.#fail(error)
+      return
+    }
+    this.#restarted = true
+    const same = { ...decision, instance }
+    // Still hot: others are being served, or will be refused in a moment, the last of whom brings it down.
+    if (instance.state === 'hot') setTimeout(() => this.#admit(same), REFUSED_PAUSE_MS)
+    else this.#admit(same)
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#over) return
+    this.#over = true
+    this.#attempt?.cancel()
+    this.#lease?.release()
+    const error = thrown instanceof HestiaError ? thrown : new HestiaError('internal_error', { cause: asError(thrown) })
+    const { view, answer, service } = this.#job
+    const instance = this.#decision?.instance
+    const id = instance?.service.id ?? service?.id
+    if (id !== undefined)
+      this.#app.hestia.events.emit('request.failed', {
+        requestId: view.id,
+        service: id,
+        ...(instance ? { instance: instance.name } : {}),
+        code: error.code,
+        error: thrown instanceof HestiaError ? error.message : asError(thrown).message,
+      })
+    answer.fail(error)
+  }
+}

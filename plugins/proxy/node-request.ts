@@ -1,0 +1,153 @@
+import { type ClientRequest, type IncomingMessage, request as makeRequest } from 'node:http'
+import type { Socket } from 'node:net'
+import { errors } from 'undici'
+import type { Attempt } from './attempt.ts'
+import type { RequestBody } from './request-body.ts'
+import type { Upstream } from './upstreams.ts'
+
+/** What is sent by `node:http` instead of undici. */
+export interface NodeRequest {
+  readonly method: string
+  readonly path: string
+  /** Names and values in turn, without those that belong to the connection. */
+  readonly headers: readonly string[]
+  /** Protocols to switch to, as the client named them. */
+  readonly upgrade: string | undefined
+  /** Sent when the service asks for it with 100 (Continue). */
+  readonly body: RequestBody | Buffer | undefined
+}
+
+/** A service that knows nothing of `Expect` sends no 100: after this long the body goes out all the same (RFC 9110, 10.1.1). */
+const CONTINUE_TIMEOUT_MS = 1000
+
+/**
+ * Sends what undici can't: a request that wants to switch protocols, where the service may refuse with an answer of its own,
+ * and one whose client waits with the body until the service wants it. On a connection of its own.
+ */
+export function sendByNode(upstream: Upstream, request: NodeRequest, attempt: Attempt): void {
+  let made: ClientRequest
+  try {
+    made = makeRequest({
+      method: request.method,
+      path: request.path,
+      headers: headersOf(request) as never,
+      createConnection: ((_options: unknown, created: (error: Error | null, socket?: Socket) => void) => {
+        const { hostname, port, scheme } = upstream
+        const options = { hostname, host: upstream.host, port, protocol: `${scheme}:` }
+        upstream.connections.connect(options, (error, socket) => (error ? created(error) : created(null, socket)))
+      }) as never,
+    })
+  } catch (thrown) {
+    attempt.onError(thrown as Error)
+    return
+  }
+  new Exchanged(made, upstream, request.body, attempt).begin()
+}
+
+function headersOf({ headers, upgrade, body }: NodeRequest): string[] {
+  if (upgrade !== undefined) return [...headers, 'Connection', 'Upgrade', 'Upgrade', upgrade]
+  const all = [...headers, 'Expect', '100-continue']
+  if (Buffer.isBuffer(body)) return [...all, 'Content-Length', String(body.length)]
+  return all.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
+    ? all
+    : [...all, 'Transfer-Encoding', 'chunked']
+}
+
+/** Wires one `ClientRequest` to an attempt. */
+class Exchanged {
+  readonly #request: ClientRequest
+  readonly #upstream: Upstream
+  readonly #body: RequestBody | Buffer | undefined
+  readonly #attempt: Attempt
+  #bodyStarted = false
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(request: ClientRequest, upstream: Upstream, body: RequestBody | Buffer | undefined, attempt: Attempt) {
+    this.#request = request
+    this.#upstream = upstream
+    this.#body = body
+    this.#attempt = attempt
+  }
+
+  begin(): void {
+    const request = this.#request
+    const attempt = this.#attempt
+    request
+      .on('socket', () => this.#connected())
+      .on('error', (error) => this.#fail(error))
+      .on('information', (info) => attempt.onHeaders(info.statusCode, info.rawHeaders, noop, info.statusMessage))
+      .on('continue', () => this.#sendBody())
+      .on('upgrade', (head, socket, first) => {
+        clearTimeout(this.#timer)
+        attempt.onSwitch(head, socket, first)
+      })
+      .on('response', (response) => this.#answer(response))
+      .on('close', () => clearTimeout(this.#timer))
+    if (this.#body) request.flushHeaders()
+    else request.end()
+  }
+
+  #connected(): void {
+    const { options } = this.#upstream
+    this.#attempt.onConnect((error) => {
+      this.#request.destroy(error)
+      if (this.#body && !Buffer.isBuffer(this.#body)) this.#body.destroy()
+    })
+    if (this.#body) this.#timer = setTimeout(() => this.#sendBody(), CONTINUE_TIMEOUT_MS)
+    else this.#awaitHead()
+    if (options.idle_timeout_ms > 0)
+      this.#request.once('response', (response) => {
+        response.setTimeout(options.idle_timeout_ms, () => response.destroy(new errors.BodyTimeoutError()))
+      })
+  }
+
+  #awaitHead(): void {
+    clearTimeout(this.#timer)
+    const { first_byte_timeout_ms } = this.#upstream.options
+    if (first_byte_timeout_ms === 0) return
+    this.#timer = setTimeout(() => this.#request.destroy(new errors.HeadersTimeoutError()), first_byte_timeout_ms)
+  }
+
+  #sendBody(): void {
+    if (this.#bodyStarted || this.#request.destroyed) return
+    this.#bodyStarted = true
+    clearTimeout(this.#timer)
+    this.#attempt.onContinue()
+    this.#request.once('finish', () => this.#awaitHead())
+    const body = this.#body
+    if (body === undefined || Buffer.isBuffer(body)) this.#request.end(body)
+    else body.on('error', (error) => this.#request.destroy(error)).pipe(this.#request)
+  }
+
+  #answer(response: IncomingMessage): void {
+    clearTimeout(this.#timer)
+    const attempt = this.#attempt
+    const resume = () => response.resume()
+    // Answered without the body having been asked for: nobody will send it.
+    response
+      .on('data', (chunk: Buffer) => {
+        if (!attempt.onData(chunk)) response.pause()
+      })
+      .on('end', () => {
+        attempt.onComplete(response.rawTrailers)
+        if (!this.#request.writableFinished) this.#request.destroy()
+      })
+      .on('error', (error) => this.#fail(error))
+      .on('close', () => {
+        if (!response.complete) this.#fail(new errors.SocketError('closed in the middle of the answer'))
+      })
+    try {
+      attempt.onHeaders(response.statusCode ?? 0, response.rawHeaders, resume, response.statusMessage ?? '')
+    } catch (thrown) {
+      this.#request.destroy()
+      this.#fail(thrown as Error)
+    }
+  }
+
+  #fail(error: Error): void {
+    clearTimeout(this.#timer)
+    this.#attempt.onError(error)
+  }
+}
+
+const noop = (): void => undefined

@@ -1,0 +1,148 @@
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import type { Hestia, Instance } from 'hestia'
+import { buildConnector, Client, Pool } from 'undici'
+import type { ProxyServiceOptions } from '../../schemas/proxy.ts'
+import { normalAuthority } from './rewrite.ts'
+
+/** The largest head of an answer, in bytes: cookies of some web UIs are large. */
+const MAX_HEAD_BYTES = 64 * 1024
+
+/** Connections to one origin with one set of options; plain data and library objects, as it outlives generations. */
+interface Connections {
+  readonly pool: Pool
+  readonly options: Pool.Options
+  /** Opens a connection outside of the pool, for what isn't a plain request; knows half-closed ones. */
+  readonly connect: buildConnector.connector
+}
+
+/** What outlives generations. */
+interface Kept {
+  readonly connections: Map<string, Connections>
+  /** Hestia's name in `Via`; unique, so that a chain of two gateways is no loop. */
+  readonly pseudonym: string
+}
+
+/** Where and how the requests for one instance go. */
+export interface Upstream {
+  readonly connections: Connections
+  /** For messages. */
+  readonly url: string
+  readonly origin: string
+  readonly scheme: 'http' | 'https'
+  readonly hostname: string
+  readonly port: string
+  /** `Host` for this upstream. */
+  readonly host: string
+  readonly authority: string
+  readonly basePath: string
+  readonly options: ProxyServiceOptions
+}
+
+/** One pool of connections per origin and set of connection options, shared by all generations. */
+export class Upstreams {
+  readonly #kept: Kept
+  readonly #folder: string
+  readonly #defaults: ProxyServiceOptions
+  readonly #known = new WeakMap<Instance, Upstream>()
+  /** Those that were found unhealthy here, by requests; a request that goes well is proof enough for them. */
+  readonly #failed = new WeakSet<Instance>()
+
+  constructor(hestia: Hestia, defaults: ProxyServiceOptions) {
+    this.#defaults = defaults
+    this.#folder = dirname(hestia.config.file)
+    this.#kept = hestia.keep(
+      'proxy.connections@1',
+      () => ({ connections: new Map(), pseudonym: `hestia-${crypto.randomUUID().slice(0, 8)}` }),
+      async ({ connections }: Kept) => {
+        await Promise.all([...connections.values()].map(({ pool }) => pool.destroy()))
+      },
+    )
+  }
+
+  get pseudonym(): string {
+    return this.#kept.pseudonym
+  }
+
+  /** Remembered as long as neither the instance's URL nor its section changes. */
+  of(instance: Instance): Upstream {
+    const options = instance.section<ProxyServiceOptions>('proxy') ?? this.#defaults
+    const known = this.#known.get(instance)
+    if (known && known.url === instance.url && known.options === options && !known.connections.pool.closed) return known
+    const { protocol, host, hostname, port, pathname, origin } = new URL(instance.url)
+    const scheme = protocol === 'https:' ? 'https' : 'http'
+    const upstream: Upstream = {
+      connections: this.#connections(origin, options),
+      url: instance.url,
+      origin,
+      scheme,
+      hostname: hostname.replace(/^\[(.*)\]$/, '$1'),
+      port,
+      host,
+      authority: normalAuthority(host, scheme),
+      basePath: pathname.replace(/\/+$/, ''),
+      options,
+    }
+    this.#known.set(instance, upstream)
+    return upstream
+  }
+
+  /** It could not be reached or did not answer in time. */
+  failed(instance: Instance, why: string): void {
+    if (!instance.healthy) return
+    this.#failed.add(instance)
+    instance.setHealth(false, why)
+  }
+
+  /** It answered. */
+  worked(instance: Instance): void {
+    if (!instance.healthy && this.#failed.delete(instance)) instance.setHealth(true, 'it answered a request')
+  }
+
+  /** A connection of its own for one request: one that is surely not being closed by the other side. */
+  fresh({ origin, connections }: Upstream): Client {
+    return new Client(origin, connections.options)
+  }
+
+  /** Closes, after the requests on them, the connections that no instance in `instances` has a use for. */
+  closeUnused(instances: Iterable<Instance>): void {
+    const used = new Set<string>()
+    for (const instance of instances) {
+      const options = instance.section<ProxyServiceOptions>('proxy') ?? this.#defaults
+      for (const url of [instance.url, instance.settings.url]) used.add(keyOf(new URL(url).origin, options))
+    }
+    for (const [key, { pool }] of this.#kept.connections) {
+      if (used.has(key)) continue
+      this.#kept.connections.delete(key)
+      void pool.close()
+    }
+  }
+
+  #connections(origin: string, options: ProxyServiceOptions): Connections {
+    const key = keyOf(origin, options)
+    const existing = this.#kept.connections.get(key)
+    if (existing) return existing
+    const { ca_file, reject_unauthorized } = options.tls
+    const connect = {
+      timeout: options.connect_timeout_ms,
+      rejectUnauthorized: reject_unauthorized,
+      ...(ca_file === undefined ? {} : { ca: readFileSync(resolve(this.#folder, ca_file)) }),
+    }
+    const shared: Pool.Options = {
+      connect,
+      maxHeaderSize: MAX_HEAD_BYTES,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    }
+    const made: Connections = {
+      pool: new Pool(origin, shared),
+      options: shared,
+      connect: buildConnector({ ...connect, allowHalfOpen: true }),
+    }
+    this.#kept.connections.set(key, made)
+    return made
+  }
+}
+
+const keyOf = (origin: string, { connect_timeout_ms, tls }: ProxyServiceOptions): string =>
+  [origin, connect_timeout_ms, tls.reject_unauthorized, tls.ca_file ?? ''].join(' ')
