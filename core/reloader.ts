@@ -99,7 +99,8 @@ export class Reloader {
   async #checkStrategy(strategy: Strategy): Promise<readonly Problem[]> {
     const { builder, strategies } = this.#parts
     const before = strategies.get(strategy.name)
-    if (this.#text === undefined || isDeepStrictEqual(before?.routing, strategy.routing)) return []
+    const asksNothingNew = !strategy.check && isDeepStrictEqual(before?.routing, strategy.routing)
+    if (this.#text === undefined || asksNothingNew) return []
     try {
       await builder.plan(this.#text, this.#lastGood, new Map([...strategies.all(), [strategy.name, strategy]]))
       return []

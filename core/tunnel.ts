@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Lease } from './lease.ts'
 
@@ -66,10 +67,11 @@ class Tunnel {
     from.once('end', () => {
       this.#halfClosed ??= setTimeout(() => this.close(), HALF_CLOSE_MS)
     })
-    // What it means stands in the 'close' that follows.
+    // Told to the other side with the 'close' that follows.
     from.on('error', () => undefined)
     from.once('close', () => {
-      if (!from.readableEnded || !from.writableFinished) finish(to)
+      if (from.errored) reset(to)
+      else if (!from.readableEnded || !from.writableFinished) finish(to)
       if (--this.#openSides === 0) this.#end()
     })
     from.pipe(to)
@@ -83,7 +85,14 @@ class Tunnel {
   }
 }
 
-/** The other side has broken: delivers what came from it before that, and closes. */
+/** The other side was reset: so is this one, as half of a message must not look like a whole one. */
+function reset(stream: Duplex): void {
+  // TLS has no resets of its own, and Node none for it.
+  if ('resetAndDestroy' in stream && !('encrypted' in stream)) (stream as Socket).resetAndDestroy()
+  else stream.destroy()
+}
+
+/** The other side has closed without waiting for the end: delivers what came from it before that, and closes. */
 function finish(stream: Duplex): void {
   if (stream.destroyed) return
   if (stream.writableFinished) stream.destroy()
@@ -99,7 +108,7 @@ function finish(stream: Duplex): void {
 /** A socket that served HTTP before has its timeouts, and no probes for peers that have vanished. */
 function prepare(stream: Duplex): void {
   if (!('setKeepAlive' in stream)) return
-  const socket = stream as import('node:net').Socket
+  const socket = stream as Socket
   socket.setTimeout(0)
   socket.setNoDelay(true)
   socket.setKeepAlive(true, KEEP_ALIVE_MS)

@@ -31,7 +31,7 @@ function rows(schema: TObject, prefix = ''): string[] {
     const required = schema.required?.includes(key) && value.default === undefined ? '**required**' : shown(value.default)
     const nested = value.type === 'object' && value.properties ? rows(value as TObject, `${prefix}${key}.`) : []
     if (nested.length > 0) return nested
-    return [`| \`${prefix}${key}\` | ${typeOf(value)} | ${required} | ${String(value.description ?? '')} |`]
+    return [`| \`${prefix}${key}\` | ${typeOf(value)} | ${required} | ${value.description ?? ''} |`]
   })
 }
 

@@ -33,8 +33,8 @@ export class ProblemList {
     this.#document = document
   }
 
-  get isEmpty(): boolean {
-    return this.#problems.size === 0
+  get size(): number {
+    return this.#problems.size
   }
 
   /** Remembers that the value at a path came from outside the file. */
@@ -83,6 +83,6 @@ export class ProblemList {
 
   /** @throws {ProblemError} with all of them in the order of the file, when there are any. */
   throwIfAny(): void {
-    if (!this.isEmpty) throw new ProblemError([...this.#problems.values()].toSorted(bySite))
+    if (this.size > 0) throw new ProblemError([...this.#problems.values()].toSorted(bySite))
   }
 }

@@ -67,6 +67,7 @@ function resolveRouting(raw: unknown, name: unknown, path: Path, { strategies, p
 export function resolveService(id: string, raw: unknown, around: Surroundings): ResolvedService | undefined {
   const { problems, kinds, machines, server } = around
   const path = ['services', id]
+  const problemsBefore = problems.size
   if (!ID.test(id)) problems.add(path, ID_RULE, 'key')
   if (raw !== null && !isMapping(raw)) {
     problems.add(path, 'expected a mapping', 'value', { found: raw })
@@ -87,6 +88,10 @@ export function resolveService(id: string, raw: unknown, around: Surroundings): 
     const instance = fillDefaults(InstanceConfig, pick(value, INSTANCE_KEYS)) as InstanceConfig
     return { ...instance, name: nameOf(value) ?? id, sections: sections.entries[index] ?? {} }
   })
+  if (problems.size === problemsBefore) {
+    const strategy = around.strategies.get(core.strategy ?? '')
+    for (const sentence of strategy?.check?.({ id, instances, routing }) ?? []) problems.add([...path, 'routing'], sentence)
+  }
   return {
     id,
     instances,

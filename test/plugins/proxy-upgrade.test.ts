@@ -208,7 +208,7 @@ t.test('R2 R16 whoever breaks off is noticed on the other side; a reload cuts no
   await gateway.event('generation.retired')
   first.socket.write('still there?')
   await until(() => first.text().endsWith('still there?'))
-  const gone = once(sockets[0]!, 'close')
+  const gone = new Promise((resolve) => sockets[0]!.on('close', resolve))
   first.socket.resetAndDestroy()
   await gone
 
