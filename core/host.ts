@@ -7,7 +7,7 @@ import { HestiaError, messageOf } from './errors.ts'
 import { answerBrokenRequest, answerRaw, framingError } from './framing.ts'
 import type { Generation } from './generation.ts'
 import { requestId } from './request-id.ts'
-import { offerUpgrade } from './upgrade.ts'
+import { isOrdinary, offerUpgrade, serveAsOrdinary } from './upgrade.ts'
 
 /** How often overdue clients are looked for, in milliseconds. */
 const CHECK_INTERVAL_MS = 5000
@@ -97,7 +97,10 @@ export class Host {
       // Whoever forwards to a service says so itself, once the service takes the body.
       if (!addressOf(request) && !response.headersSent) response.writeContinue()
     })
-    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+    server.on('upgrade', (request, socket, head) => {
+      if (isOrdinary(request)) serveAsOrdinary(server, request, socket, head)
+      else this.#upgrade(request, socket, head)
+    })
     server.on('connect', (request: IncomingMessage, socket: Duplex) => {
       const message = 'Hestia is a gateway to services, not a forward proxy: it does not take CONNECT.'
       answerRaw(socket, new HestiaError('method_not_implemented', { message }), requestId(request))

@@ -1,10 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Probe, probeOnce } from './probe.ts'
 
-/** First pause between two probes, the factor by which it grows, and the longest one, in milliseconds. */
-const FIRST_PAUSE_MS = 10
-const GROWTH = 1.5
+/** Shortest and longest pause between two probes, in milliseconds. */
+const SHORTEST_PAUSE_MS = 10
 const LONGEST_PAUSE_MS = 250
+
+/** A pause is this part of the time waited so far: what probing adds to a boot is small beside the boot itself. */
+const PART = 0.04
+
+/** The pause after `waitedMs` of waiting. */
+export const pauseAfter = (waitedMs: number): number => Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, waitedMs * PART))
 
 /**
  * Probes until all is well: at once, then after short pauses that grow, so that fast starters are seen at once and slow ones
@@ -13,12 +18,13 @@ const LONGEST_PAUSE_MS = 250
  */
 export async function untilReady(probe: Probe, signal: AbortSignal, note: (seen: string) => void): Promise<void> {
   const known = new Set<string>()
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * GROWTH)) {
+  const beganAt = performance.now()
+  for (;;) {
     const seen = await probeOnce(probe, signal)
     if (seen === undefined) return
     if (!known.has(seen)) note(`${probe.url.href} answers: ${seen}`)
     known.add(seen)
-    await pause(pauseMs, signal)
+    await pause(pauseAfter(performance.now() - beganAt), signal)
   }
 }
 

@@ -81,20 +81,22 @@ export class Exchange implements AttemptOwner {
   }
 
   #route(service: Service | undefined, otherwise: (thrown: unknown) => void): void {
-    const tried = this.#tried
-    const take = (decision: Decision): void => {
-      if (tried?.has(decision.instance)) otherwise(undefined)
-      else this.#admit(decision)
-    }
     let decision: Decision | Promise<Decision>
     try {
-      decision = this.#app.hestia.route(this.#job.view, service, tried)
+      decision = this.#app.hestia.route(this.#job.view, service, this.#tried)
     } catch (thrown) {
       otherwise(thrown)
       return
     }
-    if (decision instanceof Promise) decision.then(take, otherwise).catch((thrown: unknown) => this.#fail(thrown))
-    else take(decision)
+    if (decision instanceof Promise) {
+      decision.then((late) => this.#take(late, otherwise), otherwise).catch((thrown: unknown) => this.#fail(thrown))
+    } else this.#take(decision, otherwise)
+  }
+
+  /** A strategy may know nothing of what was tried already. */
+  #take(decision: Decision, otherwise: (thrown: unknown) => void): void {
+    if (this.#tried?.has(decision.instance)) otherwise(undefined)
+    else this.#admit(decision)
   }
 
   #admit(decision: Decision): void {

@@ -20,7 +20,7 @@ export function failureOf(thrown: unknown, sent: boolean, url: string, details: 
   const fields = { ...details, ...(code === '' ? {} : { cause: code }) }
   const make = (name: 'upstream_unreachable' | 'upstream_timeout' | 'upstream_failed' | 'invalid_request', message: string) =>
     new HestiaError(name, { message, cause: thrown, fields })
-  if (code === 'UND_ERR_INVALID_ARG' || code === 'ERR_INVALID_CHAR')
+  if (!sent && (code === 'UND_ERR_INVALID_ARG' || code === 'ERR_INVALID_CHAR'))
     return { kind: 'client', error: make('invalid_request', `The request can't be passed on: ${reasonOf(thrown)}.`) }
   if (!sent) {
     if (code === CONNECT_TIMEOUT)

@@ -85,6 +85,10 @@ function leaving(response: ServerResponse): AbortSignal {
     if (!response.writableFinished) controller.abort(new Error('the client has left'))
   }
   if (response.closed || response.req.socket.destroyed) leave()
-  else response.once('close', leave)
+  else {
+    response.once('close', leave)
+    // Behind another answer on the same connection it has no socket yet.
+    if (!response.socket) response.req.socket.once('close', leave)
+  }
   return controller.signal
 }

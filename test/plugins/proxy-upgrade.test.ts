@@ -221,3 +221,29 @@ t.test('R2 R16 whoever breaks off is noticed on the other side; a reload cuts no
   second.socket.end()
   await until(() => instance.inFlight === 0 && gateway.gateway.tunnels.size === 0)
 })
+
+t.test('R2 an offer of HTTP/2 and an upgrade with a body are served as ordinary requests', async (t) => {
+  const upstream = await httpUpstream(t, (request, response, body) => response.end(`${request.url} ${body}`))
+  const gateway = await startGateway(t, { config: config({ up: service(upstream.url) }) })
+  await gateway.instance('up').start()
+  const offer = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n'
+  const { socket, text } = dial(
+    t,
+    gateway.port,
+    `POST /services/up/one HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n${offer}\r\nall of`,
+  )
+  await until(() => gateway.instance('up').inFlight === 1)
+  socket.write(' it')
+  await until(() => text().endsWith('/one all of it'))
+  t.match(text(), /^HTTP\/1\.1 200 OK\r\n/)
+  socket.write(`GET /services/up/two HTTP/1.1\r\nHost: a\r\n${offer}\r\n`)
+  await until(() => text().includes('/two '), 'a second answer on the same connection')
+  t.match(upstream.seen[0]?.headers, { 'content-length': '9', connection: 'keep-alive' })
+  t.notHas(upstream.seen[0]!.headers, 'http2-settings')
+  const chunked = dial(
+    t,
+    gateway.port,
+    'PUT /services/up/three HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n',
+  )
+  await until(() => chunked.text().includes('/three abc'))
+})
