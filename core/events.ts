@@ -1,5 +1,5 @@
 import { messageOf } from './errors.ts'
-import type { InstanceState, StopReason } from './instance.ts'
+import type { InstanceState, StopReason } from './instances/state.ts'
 import type { Problem } from './problem.ts'
 
 /** Why an instance was chosen for a request. */

@@ -1,8 +1,9 @@
 import { asError, HestiaError, messageOf } from './errors.ts'
 import type { Events, RoutingReason } from './events.ts'
-import type { Instance, StopReason } from './instance.ts'
-import type { RequestView } from './request-view.ts'
-import type { Service } from './service.ts'
+import type { RequestView } from './http/request-view.ts'
+import type { Instance } from './instances/instance.ts'
+import type { BeforeStart, Lifecycle, OnIdle, OnReady, StillBusy } from './instances/lifecycle.ts'
+import type { Service } from './instances/service.ts'
 
 /** What a `resolveUpstream` handler may answer: where the request goes and why; or a service, from a front door. */
 export type Resolution =
@@ -17,32 +18,9 @@ export interface ResolveUpstreamEvent {
   readonly exclude: ReadonlySet<Instance>
 }
 
-export interface BeforeStartEvent {
-  readonly instance: Instance
-  /** Counts from 1. */
-  readonly attempt: number
-  /** Aborted when the attempt is over: timeout, crash, nobody wants it any more. A handler must stop waiting then. */
-  readonly signal: AbortSignal
-  /** Reports a sign of life; extends a stall-aware timeout. */
-  readonly progress: (note: string) => void
-}
-
-export interface OnReadyEvent {
-  readonly instance: Instance
-  /** From the first attempt's begin, in milliseconds. */
-  readonly durationMs: number
-}
-
-export interface OnIdleEvent {
-  readonly instance: Instance
-  readonly reason: StopReason
-}
-
-/** Answer of a `pre` handler of `onIdle` that finds the instance still busy, to the reasons `idle` and `evicted`. */
-export interface StillBusy {
-  /** Milliseconds until the question makes sense again. */
-  readonly keepFor: number
-}
+export type BeforeStartEvent = BeforeStart<Instance>
+export type OnReadyEvent = OnReady<Instance>
+export type OnIdleEvent = OnIdle<Instance>
 
 /** The four hooks: the whole vocabulary of the core. */
 export interface Hooks {
@@ -95,7 +73,7 @@ export class HookError extends Error {
 }
 
 /** The four handler lists of one generation; sorted as they grow, never changed after its build. */
-export class HookLists {
+export class HookLists implements Lifecycle<Instance> {
   readonly #lists: { [N in HookName]: HookEntry<N>[] } = { resolveUpstream: [], beforeStart: [], onReady: [], onIdle: [] }
   readonly #events: Events
 

@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util'
+import { inspect, parseArgs } from 'node:util'
 import { messageOf } from './errors.ts'
 import { Gateway } from './gateway.ts'
 
@@ -30,6 +30,6 @@ try {
     gateway.log.error({ err: error }, 'an error that nobody caught; probably of a plugin'),
   )
 } catch (error) {
-  process.stderr.write(`hestia cannot start:\n${messageOf(error)}\n`)
+  process.stderr.write(`hestia cannot start:\n${messageOf(error) || inspect(error)}\n`)
   process.exit(1)
 }

@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Instance } from './instance.ts'
-import type { Lease } from './lease.ts'
-import type { RequestView } from './request-view.ts'
+import type { RequestView } from './http/request-view.ts'
+import type { Instance } from './instances/instance.ts'
+import type { Lease } from './instances/lease.ts'
+import type { Service } from './instances/service.ts'
 import type { Decision } from './routing.ts'
-import type { Service } from './service.ts'
 
 /**
  * Says when a request may go to its instance: at once with a lease, or later. Starts a cold instance.

@@ -1,9 +1,9 @@
 import { HestiaError } from './errors.ts'
 import type { RoutingReason } from './events.ts'
 import type { Answer, HookLists } from './hooks.ts'
-import type { Instance } from './instance.ts'
-import type { RequestView } from './request-view.ts'
-import type { Service } from './service.ts'
+import type { RequestView } from './http/request-view.ts'
+import type { Instance } from './instances/instance.ts'
+import type { Service } from './instances/service.ts'
 
 /** Where a request goes, and why. */
 export interface Decision {

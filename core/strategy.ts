@@ -1,5 +1,5 @@
 import type { Static, TObject } from '@sinclair/typebox'
-import type { RequestView } from './request-view.ts'
+import type { RequestView } from './http/request-view.ts'
 
 /** What a strategy sees of an instance. */
 export interface InstanceView {

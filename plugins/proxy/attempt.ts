@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Lease } from 'hestia'
+import type { Instance, Lease } from 'hestia'
 import type { Dispatcher } from 'undici'
 import type { Answer, RawHeaders } from './answer.ts'
 import type { Mapping } from './rewrite.ts'
@@ -21,6 +21,7 @@ const NO_TRAILERS: RawHeaders = []
  * (the low-level kind: raw headers, no objects, no promise), and node:http's when undici can't do it.
  */
 export class Attempt implements Dispatcher.DispatchHandler {
+  readonly instance: Instance
   readonly lease: Lease
   readonly #owner: AttemptOwner
   readonly #answer: Answer
@@ -32,8 +33,9 @@ export class Attempt implements Dispatcher.DispatchHandler {
   /** Whether a byte of an answer has come. */
   responded = false
 
-  constructor(owner: AttemptOwner, lease: Lease, answer: Answer, mapping: Mapping | undefined) {
+  constructor(owner: AttemptOwner, instance: Instance, lease: Lease, answer: Answer, mapping: Mapping | undefined) {
     this.#owner = owner
+    this.instance = instance
     this.lease = lease
     this.#answer = answer
     this.#mapping = mapping

@@ -112,11 +112,11 @@ export class Exchange implements AttemptOwner {
     if (lease instanceof Promise) {
       lease
         .then(
-          (late) => this.#send(late),
+          (late) => this.#send(late, decision.instance),
           (thrown: unknown) => this.#refused(decision, thrown),
         )
         .catch((thrown: unknown) => this.#fail(thrown))
-    } else this.#send(lease)
+    } else this.#send(lease, decision.instance)
   }
 
   /** Not let in. When it could not be started, the fallback gets one try. */
@@ -138,7 +138,7 @@ export class Exchange implements AttemptOwner {
   }
 
   /** `fresh`: on a connection of its own, surely not one that the service is closing. */
-  #send(lease: Lease, fresh = false): void {
+  #send(lease: Lease, instance: Instance, fresh = false): void {
     if (this.#over) {
       lease.release()
       return
@@ -148,7 +148,7 @@ export class Exchange implements AttemptOwner {
     let upstream: Upstream
     let headers: string[]
     try {
-      upstream = this.#upstreams.of(lease.instance)
+      upstream = this.#upstreams.of(instance)
       headers = this.#headers(upstream)
     } catch (thrown) {
       this.#fail(thrown)
@@ -157,7 +157,7 @@ export class Exchange implements AttemptOwner {
     const { scheme, authority, basePath, options } = upstream
     const clientHost = view.headers.host
     const mapping = options.rewrite_location ? { prefix: this.#job.prefix, scheme, authority, basePath, clientHost } : undefined
-    const attempt = new Attempt(this, lease, answer, mapping)
+    const attempt = new Attempt(this, instance, lease, answer, mapping)
     this.#attempt = attempt
     const { method } = view
     const path = basePath + view.target
@@ -207,7 +207,7 @@ export class Exchange implements AttemptOwner {
   }
 
   answered(attempt: Attempt, status: number): void {
-    if (status < 500) this.#upstreams.worked(attempt.lease.instance)
+    if (status < 500) this.#upstreams.worked(attempt.instance)
   }
 
   switched(attempt: Attempt, head: IncomingMessage, socket: Duplex, first: Buffer): void {
@@ -228,14 +228,14 @@ export class Exchange implements AttemptOwner {
 
   failed(attempt: Attempt, thrown: unknown): void {
     if (this.#over || attempt !== this.#attempt) return
-    const { instance } = attempt.lease
+    const { instance } = attempt
     const details = { service: instance.service.id, instance: instance.name }
     const failure = failureOf(thrown, attempt.sent, instance.url, details)
     if (this.#job.answer.started) this.#fail(failure.error)
-    else if (failure.kind === 'unreachable' || failure.kind === 'untrusted') this.#elsewhere(failure, attempt.lease)
+    else if (failure.kind === 'unreachable' || failure.kind === 'untrusted') this.#elsewhere(failure, instance)
     else if (failure.kind === 'reset' && !attempt.responded && this.#mayRepeat()) {
       this.#renewed = true
-      this.#send(attempt.lease, true)
+      this.#send(attempt.lease, instance, true)
     } else {
       if (failure.kind === 'timeout') this.#upstreams.failed(instance, failure.error.message)
       this.#fail(failure.error)
@@ -249,18 +249,20 @@ export class Exchange implements AttemptOwner {
   }
 
   /** Nothing was sent: another instance, else the same once more, started anew if it went down. */
-  #elsewhere({ error, kind }: Failure, { instance }: Lease): void {
+  #elsewhere({ error, kind }: Failure, instance: Instance): void {
     this.#lease?.release()
     this.#lease = undefined
     this.#upstreams.failed(instance, error.message)
     if (kind === 'unreachable') instance.unreachable(error)
     this.#tried ??= new Set()
     this.#tried.add(instance)
-    if (this.#body instanceof RequestBody && this.#body.touched) {
+    // A front door's service is known by now.
+    const service = this.#job.service ?? this.#app.hestia.services.get(instance.service.id)
+    if (!service || (this.#body instanceof RequestBody && this.#body.touched)) {
       this.#fail(error)
       return
     }
-    this.#route(instance.service, () => this.#again(instance, error, kind === 'untrusted'))
+    this.#route(service, () => this.#again(instance, error, kind === 'untrusted'))
   }
 
   #again(instance: Instance, error: HestiaError, inVain: boolean): void {

@@ -45,8 +45,8 @@ export class Upstreams {
   readonly #folder: string
   readonly #defaults: ProxyServiceOptions
   readonly #known = new WeakMap<Instance, Upstream>()
-  /** Those that were found unhealthy here, by requests; a request that goes well is proof enough for them. */
-  readonly #failed = new WeakSet<Instance>()
+  /** Failures in a row, of those that have any. */
+  readonly #failures = new Map<Instance, number>()
 
   constructor(hestia: Hestia, defaults: ProxyServiceOptions) {
     this.#defaults = defaults
@@ -87,16 +87,17 @@ export class Upstreams {
     return upstream
   }
 
-  /** It could not be reached or did not answer in time. */
+  /** It could not be reached or did not answer in time; unhealthy after `health.unhealthy_after` such failures in a row. */
   failed(instance: Instance, why: string): void {
-    if (!instance.healthy) return
-    this.#failed.add(instance)
-    instance.setHealth(false, why)
+    const failures = (this.#failures.get(instance) ?? 0) + 1
+    this.#failures.set(instance, failures)
+    const { unhealthy_after = 1 } = instance.section<{ unhealthy_after?: number }>('health') ?? {}
+    if (failures >= unhealthy_after) instance.setHealth(false, why)
   }
 
-  /** It answered. */
+  /** It answered; what requests found unhealthy is well again. */
   worked(instance: Instance): void {
-    if (!instance.healthy && this.#failed.delete(instance)) instance.setHealth(true, 'it answered a request')
+    if (this.#failures.size > 0 && this.#failures.delete(instance)) instance.setHealth(true, 'it answered a request')
   }
 
   /** A connection of its own for one request: one that is surely not being closed by the other side. */

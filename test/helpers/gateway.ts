@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path'
 import { parseDocument } from 'yaml'
 import type { HestiaEvent } from '../../core/events.ts'
 import { Gateway } from '../../core/gateway.ts'
-import type { Instance } from '../../core/instance.ts'
-import type { Service } from '../../core/service.ts'
+import type { Instance } from '../../core/instances/instance.ts'
+import type { Service } from '../../core/instances/service.ts'
 import { until } from './until.ts'
 
 type Teardown = { teardown(fn: () => unknown): void }

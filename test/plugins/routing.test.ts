@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Type } from '../../core/index.ts'
-import type { Instance } from '../../core/instance.ts'
+import type { Instance } from '../../core/instances/instance.ts'
 import type { Decision } from '../../core/routing.ts'
 import type { Strategy } from '../../core/strategy.ts'
 import { type Choosable, choose } from '../../plugins/load-balancer/choose.ts'

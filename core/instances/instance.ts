@@ -1,0 +1,297 @@
+import type { ResolvedInstance, Section } from '../config/types.ts'
+import { HestiaError } from '../errors.ts'
+import { asleep } from './asleep.ts'
+import { Backoff } from './backoff.ts'
+import type { Lease } from './lease.ts'
+import type { Owner, StarterData, Surroundings } from './lifecycle.ts'
+import { Occupancy } from './occupancy.ts'
+import { StartRun } from './start-run.ts'
+import type { InstanceState, StopReason } from './state.ts'
+
+/** An instance that went down within this time after it had become hot counts as one more failure in a row. */
+const STABLE_AFTER_MS = 10_000
+
+/**
+ * One place where a service can run; the unit of lifecycle. Every decision to start or stop is taken here, in the same tick
+ * in which the state changes, so that no two starts run at once and nobody acts on an outdated state.
+ */
+export class Instance extends Occupancy {
+  readonly service: Owner<Instance>
+  readonly name: string
+  /** Records of the starters, by plugin; emptied when the instance is cold. */
+  data: Record<string, StarterData> = {}
+  /** False after failures, until a probe or a start goes well. */
+  healthy = true
+  /** Not stopped for idleness before this moment (`performance.now()`). */
+  keepUntil = 0
+  readonly #around: Surroundings<Instance>
+  readonly #who: { readonly service: string; readonly instance: string }
+  readonly #backoff = new Backoff()
+  #settings: ResolvedInstance
+  #url: string
+  #state: InstanceState = 'cold'
+  #hotSince = 0
+  #run: StartRun<Instance> | undefined
+  #down: Promise<void> | undefined
+  #asking = false
+  #closed: HestiaError | undefined
+
+  constructor(service: Owner<Instance>, settings: ResolvedInstance, around: Surroundings<Instance>) {
+    super()
+    this.service = service
+    this.name = settings.name
+    this.#settings = settings
+    this.#url = settings.url
+    this.#around = around
+    this.#who = { service: service.id, instance: settings.name }
+  }
+
+  /** Unique over all services. */
+  get id(): string {
+    return `${this.service.id}/${this.name}`
+  }
+
+  get state(): InstanceState {
+    return this.#state
+  }
+
+  /** Where it answers. A changed URL counts from the next start on. */
+  get url(): string {
+    return this.#url
+  }
+
+  get settings(): ResolvedInstance {
+    return this.#settings
+  }
+
+  /** The section of a plugin, as the configuration has it now. */
+  section<T = Section>(plugin: string): T | undefined {
+    return this.#settings.sections[plugin] as T | undefined
+  }
+
+  /** Milliseconds since the current start began; undefined unless it is starting. */
+  get startingForMs(): number | undefined {
+    return this.#run && this.#state === 'starting' ? performance.now() - this.#run.beganAt : undefined
+  }
+
+  /** Why it is left alone for now, with the time left as `retryAfterMs`. */
+  get cooling(): HestiaError | undefined {
+    return this.#backoff.refusal
+  }
+
+  /** Takes changed settings: soft ones count at once, the URL at the next start. */
+  update(settings: ResolvedInstance): void {
+    this.#settings = settings
+    if (this.#state === 'cold') this.#url = settings.url
+  }
+
+  /**
+   * A lease, if the instance is hot and takes requests. A passive request neither wakes an instance nor keeps it awake.
+   * @throws {HestiaError} `no_instance` for a passive request, when the instance is not hot.
+   */
+  tryAcquire(passive = false): Lease | undefined {
+    if (this.#state === 'hot' && !this.#closed) return this.lease(passive)
+    if (passive) throw asleep(this)
+    return undefined
+  }
+
+  protected override vacated(): void {
+    if (this.#closed?.code === 'service_removed') void this.stop('removed')
+  }
+
+  /**
+   * One more waits; starts the instance if it is cold. Listen with `subscribe`, and call `leave` once for each `join`.
+   * @throws {HestiaError} `start_failed` while it cools down, `service_removed`, `shutting_down`.
+   */
+  join(): void {
+    const refusal = this.#closed ?? (this.#state === 'cold' ? this.cooling : undefined)
+    if (refusal) throw refusal
+    this.waiters++
+    this.#run?.wanted()
+    if (this.#state === 'cold') this.#begin('request')
+  }
+
+  /** One less waits. A start that nobody waits for any more goes on or ends, as `start.abandon` says. */
+  leave(): void {
+    this.waiters--
+    const run = this.#run
+    const { abandon, linger_ms } = this.service.config.start
+    if (this.waiters > 0 || this.#state !== 'starting' || !run || run.pinned || abandon === 'finish') return
+    run.unwanted(linger_ms, () => {
+      if (this.waiters === 0 && !run.pinned) this.#abortStart('nobody waits for it any more')
+    })
+  }
+
+  /**
+   * Starts it whether anybody waits or not, also while it cools down.
+   * @returns a promise that ends when it is hot.
+   * @throws {HestiaError} as the promise's reason, when it could not be started.
+   */
+  async start(cause = 'manual'): Promise<void> {
+    while (this.#state === 'stopping') await this.#down
+    if (this.#closed) throw this.#closed
+    if (this.#state === 'hot') return
+    this.#backoff.lift()
+    if (this.#state === 'cold') this.#begin(cause)
+    const run = this.#run!
+    run.pinned = true
+    const error = await run.ended
+    if (error) throw error
+  }
+
+  /**
+   * Brings it down. `idle` and `evicted` ask the `pre` handlers of `onIdle` first and look again, in the tick in which the
+   * state changes, whether it is still free.
+   * @returns false when it turned out to be busy.
+   */
+  async stop(reason: StopReason, isFree: () => boolean = () => this.inFlight === 0 && this.waiters === 0): Promise<boolean> {
+    const asks = reason === 'idle' || reason === 'evicted'
+    if (this.#state === 'starting') {
+      if (reason === 'idle' || (asks && !isFree())) return false
+      this.#abortStart(`it was stopped (${reason})`)
+    } else if (this.#state === 'hot') {
+      if (asks && (this.#asking || !isFree() || (await this.#isKept(reason)))) return false
+      // The answer took a while: what counts is how things are in the tick in which the state changes.
+      if (this.state === 'hot') {
+        if (asks && !isFree()) return false
+        this.#bringDown(reason, asks)
+      }
+    }
+    await this.#down
+    return true
+  }
+
+  /** Told by a starter that what it started has ended by itself. */
+  crashed(error: Error): void {
+    if (this.#state === 'starting') this.#run?.attemptFailed(error)
+    if (this.#state !== 'hot') return
+    this.#around.events.emit('instance.crashed', { ...this.#who, error: error.message })
+    this.setHealth(false, error.message)
+    if (performance.now() - this.#hotSince < STABLE_AFTER_MS) this.#noteFailure(`it ended soon after its start: ${error.message}`)
+    if (this.state === 'hot') this.#bringDown('crashed', false)
+  }
+
+  /** It could not be reached, and nothing was sent: goes down, so that it is started anew, unless others are being served. */
+  unreachable(error: Error): void {
+    this.setHealth(false, error.message)
+    if (this.inFlight === 0) this.crashed(error)
+  }
+
+  setHealth(healthy: boolean, reason: string): void {
+    if (this.healthy === healthy) return
+    this.healthy = healthy
+    this.#around.events.emit('instance.health', { ...this.#who, healthy, reason })
+  }
+
+  /** Takes nobody any more; stops when nothing is in flight. */
+  close(error: HestiaError): void {
+    this.#closed = error
+    if (this.#state === 'starting') this.#abortStart(error.message)
+    else this.tell('failed', error)
+    if (this.inFlight === 0 && error.code === 'service_removed') void this.stop('removed')
+  }
+
+  /** Takes requests again, after its service was removed and came back. */
+  reopen(): void {
+    this.#closed = undefined
+  }
+
+  /** Whether a plugin says that it is still busy. */
+  async #isKept(reason: StopReason): Promise<boolean> {
+    this.#asking = true
+    const busy = await this.#around.hooks().askStillBusy({ instance: this, reason })
+    this.#asking = false
+    if (!busy) return false
+    this.keepUntil = performance.now() + busy.keepFor
+    this.#around.events.emit('instance.kept', { ...this.#who, plugin: busy.plugin, keepForMs: busy.keepFor })
+    return true
+  }
+
+  #begin(cause: string): void {
+    const run = new StartRun(this, this.#around, (attempt) => this.#becomeHot(run, attempt))
+    this.#run = run
+    this.#become('starting', cause)
+    void run.go().then((error) => {
+      if (error) this.#endStart(run, error)
+      run.end()
+    })
+  }
+
+  #becomeHot(run: StartRun<Instance>, attempt: number): void {
+    const now = performance.now()
+    this.#run = undefined
+    this.#hotSince = now
+    this.restartIdleClock()
+    this.#backoff.lift()
+    this.#become('hot', 'ready')
+    this.setHealth(true, 'it was started')
+    const durationMs = now - run.beganAt
+    this.#around.events.emit('instance.ready', { ...this.#who, durationMs, attempt })
+    this.tell('hot')
+    void this.#around.hooks().onReady({ instance: this, durationMs })
+  }
+
+  #endStart(run: StartRun<Instance>, error: Error): void {
+    const given = run.signal.aborted
+    const failure = given ? (run.signal.reason as HestiaError) : this.#noteFailure(error.message, error)
+    this.#run = undefined
+    this.#becomeCold('start_failed')
+    if (!given) this.tell('failed', failure)
+    run.end(failure)
+    this.#restartIfWanted()
+  }
+
+  /** Ends a start under way: who waited so far waits in vain, who comes now waits for the next one. */
+  #abortStart(why: string): void {
+    const run = this.#run
+    if (!run || this.#state !== 'starting') return
+    const error =
+      this.#closed ??
+      new HestiaError('start_failed', { message: `The start of service ${this.service.id} was given up: ${why}.` })
+    this.#down = run.ended.then(() => undefined)
+    this.#become('stopping', why)
+    run.abort(error)
+    this.tell('failed', error)
+  }
+
+  #bringDown(reason: StopReason, asked: boolean): void {
+    const beganAt = performance.now()
+    if (performance.now() - this.#hotSince >= STABLE_AFTER_MS) this.#backoff.succeeded()
+    this.#down = Promise.resolve()
+      .then(() => this.#around.hooks().onIdle({ instance: this, reason }, asked))
+      .then(() => {
+        this.data = {}
+        this.#becomeCold(reason)
+        this.#around.events.emit('instance.stopped', { ...this.#who, reason, durationMs: performance.now() - beganAt })
+        this.#restartIfWanted()
+      })
+    this.#become('stopping', reason)
+  }
+
+  #becomeCold(reason: string): void {
+    this.#down = undefined
+    this.keepUntil = 0
+    this.#url = this.#settings.url
+    this.#become('cold', reason)
+  }
+
+  /** Those who came while it was going down wait for its next start, if there may be one. */
+  #restartIfWanted(): void {
+    if (this.waiters === 0 || this.#state !== 'cold') return
+    const refusal = this.#closed ?? this.cooling
+    if (refusal) this.tell('failed', refusal)
+    else this.#begin('request')
+  }
+
+  #noteFailure(why: string, cause?: Error): HestiaError {
+    const { error, retryAfterMs } = this.#backoff.failed(this, why, cause)
+    this.#around.events.emit('instance.start_failed', { ...this.#who, error: why, retryAfterMs })
+    return error
+  }
+
+  #become(state: InstanceState, reason: string): void {
+    const from = this.#state
+    this.#state = state
+    this.#around.events.emit('instance.state', { ...this.#who, from, to: state, reason })
+  }
+}

@@ -1,0 +1,66 @@
+import type { ResolvedService } from '../config/types.ts'
+import type { Events } from '../events.ts'
+import type { StopReason } from './state.ts'
+
+/** What a starter records in order to find, stop or adopt what it started: plain JSON. */
+export type StarterData = Record<string, unknown>
+
+/** Which instance of which service; enough to speak of it. */
+export interface Place {
+  readonly name: string
+  readonly service: { readonly id: string; readonly config: ResolvedService }
+}
+
+/** What an instance knows of its service. */
+export interface Owner<I> {
+  readonly id: string
+  readonly config: ResolvedService
+  readonly instances: readonly I[]
+  /** Where requests go when starting failed; one of the instances, or one that is nothing but a fallback. */
+  readonly fallback: I | undefined
+}
+
+export interface BeforeStart<I> {
+  readonly instance: I
+  /** Counts from 1. */
+  readonly attempt: number
+  /** Aborted when the attempt is over: timeout, crash, nobody wants it any more. A handler must stop waiting then. */
+  readonly signal: AbortSignal
+  /** Reports a sign of life; extends a stall-aware timeout. */
+  readonly progress: (note: string) => void
+}
+
+export interface OnReady<I> {
+  readonly instance: I
+  /** From the first attempt's begin, in milliseconds. */
+  readonly durationMs: number
+}
+
+export interface OnIdle<I> {
+  readonly instance: I
+  readonly reason: StopReason
+}
+
+/** Answer of a `pre` handler of `onIdle` that finds the instance still busy, to the reasons `idle` and `evicted`. */
+export interface StillBusy {
+  /** Milliseconds until the question makes sense again. */
+  readonly keepFor: number
+}
+
+/** The hooks that bring an instance up and down, as one generation has them. */
+export interface Lifecycle<I> {
+  /** @throws what a starter threw, or the signal's reason. */
+  beforeStart(event: BeforeStart<I>): Promise<void>
+  /** Never rejects. */
+  onReady(event: OnReady<I>): Promise<void>
+  /** Asks the `pre` handlers; never rejects. */
+  askStillBusy(event: OnIdle<I>): Promise<(StillBusy & { readonly plugin: string }) | undefined>
+  /** Runs what stops things, without the `pre` handlers if they were asked before; never rejects. */
+  onIdle(event: OnIdle<I>, asked: boolean): Promise<void>
+}
+
+/** What an instance needs of its surroundings; the hooks are those of the current generation each time. */
+export interface Surroundings<I> {
+  readonly events: Events
+  hooks(): Lifecycle<I>
+}
