@@ -1,8 +1,9 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { Bytes, Milliseconds } from './units.ts'
+import { Bytes, Capability, Milliseconds } from './units.ts'
 
 /** Plugins that are on without being listed, in the order in which their hooks run. */
 export const STANDARD_PLUGINS = [
+  'model-router',
   'strategies',
   'load-balancer',
   'queue',
@@ -66,14 +67,40 @@ export type LogConfig = Static<typeof LogConfig>
 /** One entry of `machines`. */
 export const MachineConfig = Type.Object(
   {
-    role: Type.Union([Type.Literal('local'), Type.Literal('remote'), Type.Literal('hpc')], { default: 'remote' }),
+    role: Type.Union([Type.Literal('local'), Type.Literal('remote'), Type.Literal('hpc')], {
+      default: 'remote',
+      description: 'What kind of computer it is, for `routing_rules`.',
+    }),
     address: Type.String({ minLength: 1, description: 'Host name or IP address.' }),
     mac: Type.Optional(Type.String({ pattern: '^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$', description: 'For wake-on-LAN.' })),
-    capabilities: Type.Record(Type.String(), Type.Unknown(), { default: {}, description: 'Free labels, for routing rules.' }),
+    capabilities: Type.Record(Type.String(), Capability, {
+      default: {},
+      description: 'What it has: `{ gpu: true, vram_gb: 24 }`; services ask for it with `requires`.',
+    }),
   },
   { additionalProperties: false, default: {} },
 )
 export type MachineConfig = Static<typeof MachineConfig>
+
+const Role = Type.Union([Type.Literal('local'), Type.Literal('remote'), Type.Literal('hpc')])
+
+/** One entry of `routing_rules`: on which machines services of some kind should rather run. */
+export const RoutingRule = Type.Object(
+  {
+    name: Type.String({ minLength: 1, description: 'Shown in the status of the services that it places.' }),
+    priority: Type.Integer({ description: 'Unique; the rule with the greatest that matches counts.' }),
+    match: Type.Object(
+      {
+        tags: Type.Array(Type.String(), { default: [], description: 'The service has all of these tags.' }),
+        requires: Type.Array(Type.String(), { default: [], description: 'The service asks for all of these capabilities.' }),
+      },
+      { additionalProperties: false, default: {} },
+    ),
+    target_machine_role: Type.Union([...Role.anyOf], { description: 'Role of the machines that are preferred.' }),
+  },
+  { additionalProperties: false },
+)
+export type RoutingRule = Static<typeof RoutingRule>
 
 /** The top level of `hestia_config.yml`. The values of `plugins` and `services` are checked by the plugins' own schemas. */
 export const RootConfig = Type.Object(
@@ -85,6 +112,7 @@ export const RootConfig = Type.Object(
       description: 'Whether services that Hestia started are stopped when it ends.',
     }),
     machines: Type.Record(Type.String(), MachineConfig, { default: {} }),
+    routing_rules: Type.Array(RoutingRule, { default: [] }),
     plugins: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
     services: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
   },

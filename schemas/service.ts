@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { HttpUrl, Milliseconds } from './units.ts'
+import { Capability, HttpUrl, Milliseconds } from './units.ts'
 
 /** `services.<id>.start`: how hard Hestia tries to bring an instance up. */
 export const StartPolicy = Type.Object(
@@ -60,6 +60,20 @@ export const ServiceConfig = Type.Object(
     hosts: Type.Optional(
       Type.Array(Type.String({ pattern: '^[A-Za-z0-9.-]+$' }), { description: 'Host names at whose root this service answers.' }),
     ),
+    tags: Type.Array(Type.String(), { default: [], description: 'Labels for `routing_rules` to match.' }),
+    requires: Type.Record(Type.String(), Capability, {
+      default: {},
+      description: 'Capabilities that a machine must have for this service to run there; a number means at least that much.',
+    }),
+    models: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description: 'Models that this service has, for the LLM front door; asked of the service itself if absent.',
+      }),
+    ),
+    aliases: Type.Record(Type.String(), Type.String(), {
+      default: {},
+      description: 'Further names of models: `{ gpt-4o: llama3 }` makes a request for `gpt-4o` one for `llama3` here.',
+    }),
     fallback_url: Type.Optional(
       Type.Union([Type.Null(), HttpUrl()], { description: 'Where requests go when no attempt to start the service succeeded.' }),
     ),

@@ -98,6 +98,18 @@ function askPlugins(config: Config, plugins: readonly PluginDefinition[], table:
   }
 }
 
+/** Which of two rules counts must never be left to chance. */
+function checkPriorities(rules: unknown, problems: ProblemList): void {
+  const valid = Array.isArray(rules) ? rules.filter(isMapping) : []
+  for (const [index, { priority }] of valid.entries()) {
+    const other = valid.slice(0, index).find((rule) => rule.priority === priority)
+    if (other)
+      problems.add(['routing_rules', index, 'priority'], `the rule "${other.name}" has this priority already`, 'value', {
+        found: priority,
+      })
+  }
+}
+
 /**
  * Checks a document against everything that is known, with the overrides of the environment, and fills in all defaults.
  * @returns the configuration, deeply frozen.
@@ -123,6 +135,7 @@ export function resolveConfig(document: ConfigDocument, known: Known): Config {
   }
   const services = Object.entries(mappingOf(value.services)).flatMap(([id, raw]) => resolveService(id, raw, around) ?? [])
   checkHosts(services, problems)
+  checkPriorities(root.routing_rules, problems)
   problems.throwIfAny()
   const config: Config = deepFreeze({
     file: document.file,
@@ -130,6 +143,7 @@ export function resolveConfig(document: ConfigDocument, known: Known): Config {
     log: root.log,
     shutdown: root.shutdown,
     machines: dictionary(Object.entries(root.machines)),
+    routingRules: root.routing_rules.toSorted((a, b) => b.priority - a.priority),
     plugins: new Map(options.map(([{ name }, given]) => [name, given])),
     services: dictionary(services.map((service) => [service.id, service])),
   })

@@ -1,5 +1,6 @@
-import type { LogConfig, MachineConfig, ServerConfig } from '../../schemas/config.ts'
+import type { LogConfig, MachineConfig, RoutingRule, ServerConfig } from '../../schemas/config.ts'
 import type { InstanceConfig, StartPolicy } from '../../schemas/service.ts'
+import type { Capability } from '../../schemas/units.ts'
 
 /** A plugin section after defaults and overrides; its shape is the plugin's `service` schema. */
 export type Section = Readonly<Record<string, unknown>>
@@ -18,6 +19,13 @@ export interface ResolvedService {
   /** Where requests go when starting failed: the instance with that URL, else one named `fallback` without sections of starters. */
   readonly fallback: ResolvedInstance | null
   readonly hosts: readonly string[]
+  readonly tags: readonly string[]
+  /** Capabilities that a machine must have for it. */
+  readonly requires: Readonly<Record<string, Capability>>
+  /** Undefined when the service itself is to be asked. */
+  readonly models: readonly string[] | undefined
+  /** Further names of models, with what they stand for. */
+  readonly aliases: Readonly<Record<string, string>>
   readonly warmup_ms: number | undefined
   readonly start: Readonly<StartPolicy>
   readonly strategy: string | undefined
@@ -38,6 +46,8 @@ export interface Config {
   readonly log: Readonly<LogConfig>
   readonly shutdown: 'stop' | 'leave'
   readonly machines: Readonly<Record<string, Readonly<MachineConfig>>>
+  /** The one that counts first comes first. */
+  readonly routingRules: readonly RoutingRule[]
   /** Options of each plugin that is on, in set-up order. */
   readonly plugins: ReadonlyMap<string, Readonly<Record<string, unknown>>>
   readonly services: Readonly<Record<string, ResolvedService>>

@@ -69,6 +69,7 @@ export class PluginWorld {
       log: {} as never,
       shutdown: 'stop',
       machines: {},
+      routingRules: [],
       plugins: new Map(),
       services: Object.fromEntries(Object.entries(services).map(([id, given]) => [id, resolve(id, given, sectionsOf)])),
     }
@@ -126,6 +127,10 @@ function resolve(id: string, given: GivenService, sectionsOf: SectionsOf): Resol
     id,
     fallback: null,
     hosts: [],
+    tags: [],
+    requires: {},
+    models: undefined,
+    aliases: {},
     warmup_ms: undefined,
     start: {
       attempts: 1,

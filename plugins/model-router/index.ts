@@ -1,0 +1,3 @@
+import { definePlugin } from 'hestia'
+
+export default definePlugin({ name: 'model-router', setup() {} })
