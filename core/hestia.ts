@@ -19,8 +19,6 @@ export interface PluginStatus {
   /** File or package it came from. */
   readonly source: string
   readonly state: 'on' | 'failed'
-  /** Whether it brings instances up and down. */
-  readonly starter: boolean
   /** How long its set-up took, in milliseconds. */
   readonly setupMs: number
   readonly loadedAt: number

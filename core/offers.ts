@@ -36,10 +36,21 @@ export interface Forward {
   collect(view: RequestView, service: Service, rawHeaders: readonly string[], limit: number): Promise<CollectedResponse>
 }
 
+/** Where a service runs rather, and why. Offered by the plugin `load-balancer` as `app.placementOf`. */
+export interface PlacementStatus {
+  /** Key of `machines`; null when its instances name none. */
+  readonly machine: string | null
+  /** Name of the routing rule that counted. */
+  readonly rule: string | null
+  readonly reason: string
+}
+
 declare module 'fastify' {
   interface FastifyInstance {
     /** Of the plugin `queue`; absent when it is off. */
     admit?: Admit
+    /** Of the plugin `load-balancer`; absent when it is off. */
+    placementOf?: (service: Service) => PlacementStatus
     /** Of the plugin `proxy`; absent when it is off. */
     forward?: Forward
   }

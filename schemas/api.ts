@@ -46,6 +46,14 @@ export const ServiceStatus = Type.Object({
   state: State,
   readiness: Type.Union([Type.Literal('ready'), Type.Literal('not_ready')]),
   machineId: Type.Union([Type.String(), Type.Null()], { description: 'Machine of the instance that is up, else of the first.' }),
+  placement: Type.Union([
+    Type.Object({
+      machine: Type.Union([Type.String(), Type.Null()]),
+      rule: Type.Union([Type.String(), Type.Null()], { description: 'The routing rule that counted.' }),
+      reason: Type.String(),
+    }),
+    Type.Null(),
+  ]),
   queuePending: Type.Integer({ description: 'Requests that wait, over all instances.' }),
   instances: Type.Array(InstanceStatus),
   automation: Type.Object({

@@ -9,7 +9,7 @@ export const LoadBalancerOptions = Type.Object(
     prefer_ready: Type.Boolean({
       default: true,
       description:
-        'While some instances run, a request never waits for another to start: the one whose turn it is starts in the background.',
+        'While some instances run, requests go to those; others are started only when none is left. With `false` each instance has its share, whether it runs or not.',
     }),
   },
   { additionalProperties: false, default: {} },

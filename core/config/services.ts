@@ -107,5 +107,6 @@ export function resolveService(id: string, raw: unknown, around: Surroundings): 
     routing,
     sections: sections.service,
     named: sections.named,
+    starters: sections.named.filter((name) => kinds.get(name)?.starter),
   }
 }

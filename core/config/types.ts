@@ -37,6 +37,8 @@ export interface ResolvedService {
   readonly sections: Readonly<Record<string, Section>>
   /** Names of the sections that the file itself (or the environment) sets, for the service or for any of its instances. */
   readonly named: readonly string[]
+  /** Those of them that belong to plugins that bring instances up and down. */
+  readonly starters: readonly string[]
 }
 
 /** One complete, validated, deeply frozen configuration. */

@@ -120,7 +120,6 @@ export class Generation {
       version: module.definition.version,
       source: module.source,
       state: 'on',
-      starter: module.definition.starter !== undefined,
       setupMs: performance.now() - beganAt,
       loadedAt: module.loadedAt,
     })

@@ -1,12 +1,12 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { HestiaError, type Instance, type Service } from 'hestia'
+import { HestiaError, type Instance, type PlacementStatus, type Service } from 'hestia'
 import { Accepted, ServiceParams, ServiceStatus } from '../../schemas/api.ts'
 
 /** List, status, start and stop. Looking never starts anything. */
 export function serviceRoutes(app: FastifyInstance): void {
   const { services, events } = app.hestia
-  const status = (service: Service) => statusOf(service, starterNames(app))
+  const status = (service: Service) => statusOf(service, app.placementOf?.(service))
 
   app.get('/v1/services', { schema: { response: { 200: Type.Array(ServiceStatus) } } }, () => [...services].map(status))
 
@@ -69,23 +69,16 @@ function firstToStart(service: Service): Instance {
   return instance
 }
 
-const starterNames = (app: FastifyInstance): ReadonlySet<string> =>
-  new Set(
-    app.hestia
-      .plugins()
-      .filter(({ starter }) => starter)
-      .map(({ name }) => name),
-  )
-
-function statusOf(service: Service, starters: ReadonlySet<string>): ServiceStatus {
+function statusOf(service: Service, placement: PlacementStatus | undefined): ServiceStatus {
   const up = service.instances.find(({ state }) => state === 'hot') ?? service.instances[0]
   const machine = up?.settings.machine ?? null
-  const provider = service.config.named.find((section) => starters.has(section)) ?? null
+  const provider = service.config.starters[0] ?? null
   return {
     serviceId: service.id,
     state: service.state,
     readiness: service.readiness,
     machineId: machine,
+    placement: placement ?? null,
     queuePending: service.waiting,
     instances: service.all.map(instanceStatus),
     automation: { enabled: provider !== null, provider, machine_id: machine, current_task: null, last_task: null },

@@ -27,7 +27,7 @@ const prefer = <C>(candidates: readonly C[], test: (candidate: C) => boolean): r
 
 /**
  * Narrows the candidates down to usable ones of the region, if there are any, and picks by weight. With `preferReady` the pick
- * is among those that run (or else start already); if it would have been another one's turn, that one is to be started.
+ * is among those that run (or else start already); if it would have been another one's turn, that one may be started meanwhile.
  */
 export function choose<C extends Choosable>(
   all: readonly C[],

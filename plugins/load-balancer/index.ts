@@ -1,44 +1,86 @@
-import { definePlugin, type Instance, type Service } from 'hestia'
+import { definePlugin, type Hestia, type Instance, type Report, type Service } from 'hestia'
 import { LoadBalancerOptions } from '../../schemas/load-balancer.ts'
 import { type Choosable, choose } from './choose.ts'
 import type { Weights } from './pick.ts'
+import { meets, type Placement, place, type Site } from './placement.ts'
 
-type Candidate = Choosable & { readonly instance: Instance }
+type Candidate = Choosable & Site & { readonly instance: Instance }
 
-/** Spreads the requests of a service over its instances, unless a strategy had an opinion. */
+/** Spreads the requests of a service over its instances, on the machines where it belongs, unless a strategy had an opinion. */
 export default definePlugin({
   name: 'load-balancer',
   options: LoadBalancerOptions,
   service: LoadBalancerOptions,
+  check({ services, machines }, report: Report) {
+    for (const { id, requires, instances } of Object.values(services)) {
+      if (Object.keys(requires).length === 0) continue
+      const able = instances.some(
+        ({ machine }) => machine !== undefined && meets(machines[machine]?.capabilities ?? {}, requires),
+      )
+      if (!able) report(['services', id, 'requires'], 'no instance runs on a machine whose capabilities meet this')
+    }
+  },
   setup(app, defaults) {
     const { hestia } = app
     const memory = hestia.keep('load-balancer@1', () => new WeakMap<Service, Weights>())
+    const placements = (service: Service, instances: readonly Instance[]): Placement<Candidate> =>
+      place(
+        instances.map((instance) => candidateOf(hestia, instance)),
+        service.config,
+        hestia.config.routingRules,
+      )
+
+    app.decorate('placementOf', (service: Service) => {
+      const { sites, rule, reason } = placements(service, service.instances)
+      const site = sites.find(({ state }) => state === 'hot') ?? sites[0]
+      return { machine: site?.machine?.name ?? null, rule, reason }
+    })
 
     hestia.hook('resolveUpstream', {
       order: 'post',
       handler: ({ request, service, exclude }) => {
         if (!service || service.instances.length < 2) return undefined
         const options = (service.config.sections['load-balancer'] as LoadBalancerOptions | undefined) ?? defaults
-        const candidates = service.instances.filter((instance) => !exclude.has(instance)).map(candidateOf)
+        const left = service.instances.filter((instance) => !exclude.has(instance))
         const preferences = { region: options.region, preferReady: options.prefer_ready }
-        const verdict = choose(candidates, preferences, memory.get(service) ?? new Map())
+        const verdict = choose(placements(service, left).sites, preferences, memory.get(service) ?? new Map())
         if (!verdict) return undefined
         const { chosen, start, after } = verdict
         memory.set(service, after)
-        // Nobody waits for it, and what goes wrong with it is an event of its own.
-        if (start && !request.passive) start.instance.start('load_balancer').catch(() => undefined)
+        // What no starter brings up is there already, and being started means being probed; that costs nothing. Nobody waits for
+        // it, and what goes wrong with it is an event of its own.
+        if (start && !request.passive && service.config.starters.length === 0)
+          start.instance.start('load_balancer').catch(() => undefined)
         return { instance: chosen.instance, reason: 'load_balancer' }
       },
     })
   },
 })
 
-const candidateOf = (instance: Instance): Candidate => ({
-  instance,
-  key: instance.name,
-  weight: instance.settings.weight,
-  region: instance.settings.region,
-  state: instance.state,
-  // An instance that is down is as good as new once its pause is over: starting it is what shows.
-  usable: instance.state === 'hot' || instance.state === 'starting' ? instance.healthy : instance.cooling === undefined,
-})
+function candidateOf(hestia: Hestia, instance: Instance): Candidate {
+  const { name, settings, state } = instance
+  const usable = isUsable(instance)
+  const machine = settings.machine === undefined ? undefined : hestia.config.machines[settings.machine]
+  return {
+    instance,
+    key: name,
+    weight: settings.weight,
+    region: settings.region,
+    state,
+    usable,
+    machine: machine && { name: settings.machine!, ...machine },
+    available: !machine || usable || isAvailable(hestia, settings.machine!),
+  }
+}
+
+/** An instance that is down is as good as new once its pause is over: starting it is what shows. */
+const isUsable = (instance: Instance): boolean =>
+  instance.state === 'hot' || instance.state === 'starting' ? instance.healthy : instance.cooling === undefined
+
+/** A machine counts as away when all that runs on it has failed. */
+function isAvailable({ services }: Hestia, machine: string): boolean {
+  for (const { instances } of services) {
+    if (instances.some((instance) => instance.settings.machine === machine && isUsable(instance))) return true
+  }
+  return false
+}

@@ -144,6 +144,7 @@ function resolve(id: string, given: GivenService, sectionsOf: SectionsOf): Resol
     strategy: undefined,
     routing: {},
     named: Object.keys(sections ?? {}),
+    starters: [],
     ...rest,
     sections: sectionsOf(sections),
     instances: instances.map((instance) => ({
