@@ -69,6 +69,7 @@ export class Gateway implements Surface {
     this.services = new Services({ events, hooks: () => this.#reloader.current.hooks })
     this.strategies = new Strategies({
       load: (file) => this.#loader.load(file),
+      forget: (file) => this.#loader.forget(file),
       events,
       isShipped: (file) => !isBelow(join(this.#base, 'strategies'), file),
       show,
@@ -186,12 +187,16 @@ export class Gateway implements Surface {
   async #stop(signal: string, hurry: AbortSignal | undefined): Promise<void> {
     this.#ready = false
     this.events.emit('server.stopping', { signal })
-    const { current } = this.#reloader
     this.host.stopListening()
     this.services.close(new HestiaError('shutting_down'))
-    await current.drain(current.config.server.drain_timeout_ms, hurry)
+    // A reload that was under way may have opened a new listener, and services.
+    await this.#reloader.settled()
+    this.host.stopListening()
+    this.services.close(new HestiaError('shutting_down'))
+    const { config } = this.#reloader.current
+    await this.#reloader.drain(config.server.drain_timeout_ms, hurry)
     this.tunnels.closeAll()
-    if (current.config.shutdown === 'stop') await this.services.stopAll('shutdown')
+    if (config.shutdown === 'stop') await this.services.stopAll('shutdown')
     await this.#close()
   }
 

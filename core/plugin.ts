@@ -1,4 +1,4 @@
-import type { Static, TObject } from '@sinclair/typebox'
+import { KindGuard, type Static, type TObject } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { Config } from './config/types.ts'
@@ -61,11 +61,19 @@ export function readPlugin(name: string, exported: unknown): { definition: Plugi
   if (typeof exported === 'function') {
     const definition = (exported as Partial<HestiaPlugin>)[DEFINITION]
     const plugin = exported as FastifyPluginAsync
-    return definition ? { definition, plugin } : { definition: { name, setup: () => undefined }, plugin }
+    return definition ? { definition: checked(definition), plugin } : { definition: { name, setup: () => undefined }, plugin }
   }
   if (typeof exported === 'object' && exported !== null && typeof (exported as PluginDefinition).setup === 'function') {
     const definition = { name, ...exported } as PluginDefinition
-    return { definition, plugin: definePlugin(definition) }
+    return { definition: checked(definition), plugin: definePlugin(definition) }
   }
   throw new TypeError('a plugin file must export definePlugin({ name, setup }) or a Fastify plugin as default')
+}
+
+function checked(definition: PluginDefinition): PluginDefinition {
+  for (const key of ['options', 'service'] as const) {
+    const schema = definition[key]
+    if (schema !== undefined && !KindGuard.IsObject(schema)) throw new TypeError(`${key} must be Type.Object({ ... }) of TypeBox`)
+  }
+  return definition
 }

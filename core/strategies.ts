@@ -30,18 +30,26 @@ export class Strategies {
   readonly #failed = new Map<string, FailedStrategy>()
   readonly #load: LoadStrategy
   readonly #events: Events
+  readonly #forget: (file: string) => void
   readonly #isShipped: (file: string) => boolean
   readonly #show: (file: string) => string
+  /** The files that exist. */
+  #files: ReadonlySet<string> = new Set()
+  /** Last versions of strategies whose files are gone, by name. */
+  readonly #gone = new Map<string, Strategy>()
   #byName: ReadonlyMap<string, LoadedStrategy> = new Map()
 
   constructor(options: {
     load: LoadStrategy
+    /** The file is not used any more. */
+    forget: (file: string) => void
     events: Events
     /** Shipped strategies give way to a user's of the same name. */
     isShipped: (file: string) => boolean
     show: (file: string) => string
   }) {
     this.#load = options.load
+    this.#forget = options.forget
     this.#events = options.events
     this.#isShipped = options.isShipped
     this.#show = options.show
@@ -51,9 +59,12 @@ export class Strategies {
     return this.#byName.get(name)?.strategy
   }
 
-  /** By name, for the check of a configuration. */
-  all(): ReadonlyMap<string, Strategy> {
-    return new Map([...this.#byName].map(([name, { strategy }]) => [name, strategy]))
+  /**
+   * By name, for the check of a configuration: also those whose files are gone, since a configuration in force that names one
+   * must not hold up every other change. Requests don't reach them.
+   */
+  known(): ReadonlyMap<string, Strategy> {
+    return new Map([...this.#gone, ...[...this.#byName].map(([name, { strategy }]) => [name, strategy] as const)])
   }
 
   loaded(): readonly LoadedStrategy[] {
@@ -70,12 +81,14 @@ export class Strategies {
    */
   async sync(files: readonly string[], check: CheckStrategy): Promise<string[]> {
     const changes: string[] = []
-    for (const file of this.#byFile.keys()) if (!files.includes(file)) changes.push(this.#remove(file))
-    for (const file of this.#failed.keys()) if (!files.includes(file)) this.#failed.delete(file)
+    this.#files = new Set(files)
     for (const file of files) {
       const change = await this.#syncFile(file, check)
       if (change) changes.push(change)
     }
+    // Only now, so that a strategy whose file was renamed is there all along.
+    for (const file of this.#byFile.keys()) if (!this.#files.has(file)) changes.push(this.#remove(file))
+    for (const file of this.#failed.keys()) if (!this.#files.has(file)) this.#failed.delete(file)
     return changes
   }
 
@@ -106,7 +119,8 @@ export class Strategies {
   #read(file: string, exported: unknown): Strategy {
     const strategy = readStrategy(exported)
     const holder = this.#byName.get(strategy.name)
-    if (holder && holder.file !== file && this.#isShipped(holder.file) === this.#isShipped(file)) {
+    const isRival = holder && holder.file !== file && this.#files.has(holder.file)
+    if (isRival && this.#isShipped(holder.file) === this.#isShipped(file)) {
       throw new Error(`the name "${strategy.name}" belongs to ${this.#show(holder.file)} already; rename one of the two`)
     }
     return strategy
@@ -115,6 +129,8 @@ export class Strategies {
   #remove(file: string): string {
     const { strategy } = this.#byFile.get(file)!
     this.#byFile.delete(file)
+    this.#gone.set(strategy.name, strategy)
+    this.#forget(file)
     this.#index()
     this.#events.emit('strategy.removed', { strategy: strategy.name, file: this.#show(file) })
     return `strategy ${strategy.name} removed`

@@ -1,4 +1,4 @@
-import type { Static, TObject } from '@sinclair/typebox'
+import { KindGuard, type Static, type TObject } from '@sinclair/typebox'
 import type { RequestView } from './http/request-view.ts'
 
 /** What a strategy sees of an instance. */
@@ -9,6 +9,7 @@ export interface InstanceView {
   readonly region: string | undefined
   readonly weight: number
   readonly state: 'cold' | 'starting' | 'hot' | 'stopping'
+  /** False when it failed lately; of one that is down, when it is left alone for a while after a failed start. */
   readonly healthy: boolean
   readonly inFlight: number
 }
@@ -32,7 +33,7 @@ export interface Strategy<R extends TObject = TObject> {
   readonly name: string
   /** Schema of `services.<id>.routing`. */
   readonly routing?: R
-  /** `body` when it looks into the JSON body, which is then held in memory; the bytes forwarded stay the same. */
+  /** `body` when it looks at `request.field` or `request.body`: the body is then held in memory; the bytes forwarded stay the same. */
   readonly reads?: readonly 'body'[]
   /**
    * Rules that no schema can say, as that a mapping names instances which exist; called when the configuration or the
@@ -59,5 +60,7 @@ export function readStrategy(exported: unknown): Strategy {
     typeof strategy.name !== 'string'
   )
     throw new TypeError('a strategy file must export { name, select(request, service) } as default')
+  if (strategy.routing !== undefined && !KindGuard.IsObject(strategy.routing))
+    throw new TypeError(`routing of the strategy "${strategy.name}" must be Type.Object({ ... }) of TypeBox`)
   return strategy as Strategy
 }

@@ -49,7 +49,11 @@ export class PluginTable {
       // Switching off what doesn't exist is harmless, unless it was meant for one that does.
       const wanted = enabled || nearest(name, names) !== undefined
       if (wanted && !this.#definitions.has(name) && (enabled || !names.has(name)))
-        problems.add(['plugins', listed], `there is no plugin of this name${suggest(name, names)}`, 'key')
+        problems.add(
+          ['plugins', listed],
+          `there is no plugin of this name${suggest(name, names)}${nearest(name, names) ? '' : '; a package of npm must be installed first'}`,
+          'key',
+        )
     }
   }
 

@@ -17,6 +17,13 @@ export function toHestiaError(thrown: unknown): HestiaError {
     : new HestiaError('internal_error', { cause: thrown })
 }
 
+/** Answers what Fastify's router refuses before any hook or handler: addresses that can't be decoded, or are too long. */
+export function answerBadUrl(thrown: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const code = thrown.statusCode === 414 ? 'uri_too_long' : 'invalid_request'
+  const error = new HestiaError(code, { message: thrown.message, cause: thrown })
+  void reply.code(error.statusCode).header('x-request-id', request.id).send(error.body(request.id))
+}
+
 /** Answers every error as JSON, in one shape. */
 export function answerErrors(app: FastifyInstance): void {
   app.setErrorHandler((thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {

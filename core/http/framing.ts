@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { HestiaError } from '../errors.ts'
 import { requestId } from './request-id.ts'
@@ -23,15 +23,30 @@ export function framingError(request: IncomingMessage): HestiaError | undefined 
 
 const bad = (message: string): HestiaError => new HestiaError('bad_request_framing', { message })
 
-/** What Node's parser refused, as an answer of ours. */
-export function answerBrokenRequest(error: NodeJS.ErrnoException & { reason?: string }, socket: Duplex): void {
-  const response = (socket as { _httpMessage?: { headersSent: boolean } })._httpMessage
-  // Bytes in the middle of an answer would be taken for part of it.
-  if (error.code === 'ECONNRESET' || !socket.writable || response?.headersSent) {
-    socket.destroy()
-    return
+/**
+ * Answers a request that is not served, in its turn behind those before it on the connection, which then ends: what follows on
+ * it cannot be trusted.
+ */
+export function answerUnserved(response: ServerResponse, error: HestiaError, id: string): void {
+  const body = JSON.stringify(error.body(id))
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    'x-request-id': id,
+    connection: 'close',
   }
-  answerRaw(socket, errorOf(error), requestId({ headers: {} } as IncomingMessage))
+  response.writeHead(error.statusCode, headers).end(body)
+}
+
+/**
+ * What Node's parser refused, as an answer of ours; none while the answer to an earlier request is on its way, whose body it
+ * would seem to be.
+ */
+export function answerBrokenRequest(error: NodeJS.ErrnoException & { reason?: string }, socket: Duplex): void {
+  const pending = (socket as { _httpMessage?: ServerResponse | null })._httpMessage
+  if (error.code === 'ECONNRESET' || !socket.writable || pending?.headersSent) socket.destroy()
+  else if (pending?.req.complete) pending.once('close', () => socket.destroy())
+  else answerRaw(socket, errorOf(error), requestId({ headers: {} } as IncomingMessage))
 }
 
 function errorOf(error: NodeJS.ErrnoException & { reason?: string }): HestiaError {

@@ -5,9 +5,14 @@ import type { ServerConfig } from '../../schemas/config.ts'
 import { HestiaError, messageOf } from '../errors.ts'
 import type { Generation } from '../reload/generation.ts'
 import { addressOf } from './address.ts'
-import { answerBrokenRequest, answerRaw, framingError } from './framing.ts'
+import { answerBrokenRequest, answerRaw, answerUnserved, framingError } from './framing.ts'
 import { requestId } from './request-id.ts'
 import { isOrdinary, offerUpgrade, serveAsOrdinary } from './upgrade.ts'
+
+interface Listening {
+  readonly server: Server
+  readonly config: Readonly<ServerConfig>
+}
 
 /** How often overdue clients are looked for, in milliseconds. */
 const CHECK_INTERVAL_MS = 5000
@@ -18,7 +23,7 @@ const CHECK_INTERVAL_MS = 5000
  */
 export class Host {
   readonly #current: () => Generation
-  #server: Server | undefined
+  #listening: Listening | undefined
   readonly #leaving = new Set<Server>()
 
   constructor(current: () => Generation) {
@@ -36,35 +41,58 @@ export class Host {
   }
 
   get #address(): AddressInfo {
-    const address = this.#server?.address()
+    const address = this.#listening?.server.address()
     if (!address || typeof address === 'string') throw new Error('the host is not listening')
     return address
   }
 
   /**
-   * Binds a new listener; `commit` puts it in the place of the present one, whose connections go on, `abandon` closes it.
-   * @throws {Error} when the address can't be bound, saying which and what to do.
+   * Makes ready what a changed configuration asks for: nothing is bound anew while host and port stay the same. A new listener
+   * is bound beside the present one, or, where the two can't be bound at once (another host on the same port), in its place.
+   * `commit` makes it count; the connections of the old one go on.
+   * @throws {Error} when the address can't be bound, saying which and what to do; then the old one listens as before.
    */
-  async prepare(config: Readonly<ServerConfig>): Promise<{ commit(): void; abandon(): void }> {
+  async prepare(config: Readonly<ServerConfig>): Promise<{ commit(): void }> {
+    const old = this.#listening
+    if (old && old.config.host === config.host && old.config.port === config.port) {
+      return {
+        commit: () => {
+          setTimeouts(old.server, config)
+          this.#listening = { ...old, config }
+        },
+      }
+    }
     const server = this.#make(config)
-    await listen(server, config)
+    if (old && config.port !== 0 && config.port === old.config.port) await this.#takeOver(old, server, config)
+    else await listen(server, config)
     return {
       commit: () => {
-        const old = this.#server
-        this.#server = server
-        if (old) this.#leave(old)
+        this.#listening = { server, config }
+        if (old) this.#leave(old.server)
       },
-      abandon: () => server.close(),
+    }
+  }
+
+  async #takeOver(old: Listening, server: Server, config: Readonly<ServerConfig>): Promise<void> {
+    this.#leave(old.server)
+    try {
+      await listen(server, config)
+    } catch (error) {
+      this.#leaving.delete(old.server)
+      await listen(old.server, old.config)
+      throw error
     }
   }
 
   /** Takes no new connections; those that are idle are closed, the others after their request. */
   stopListening(): void {
-    if (this.#server) this.#leave(this.#server)
+    if (this.#listening) this.#leave(this.#listening.server)
+    this.#listening = undefined
   }
 
   /** Ends every connection. */
   async close(): Promise<void> {
+    this.stopListening()
     await Promise.all(
       [...this.#leaving].map((server) => {
         const closed = new Promise<void>((resolve) => server.once('close', resolve))
@@ -75,27 +103,32 @@ export class Host {
   }
 
   #leave(server: Server): void {
+    if (!server.listening) return
     this.#leaving.add(server)
-    server.close(() => this.#leaving.delete(server))
+    server.once('close', () => this.#leaving.delete(server))
+    server.close()
     server.closeIdleConnections()
   }
 
   #make(config: Readonly<ServerConfig>): Server {
     const server = createServer({
       maxHeaderSize: config.max_header_bytes,
-      headersTimeout: config.head_timeout_ms,
       requestTimeout: 0,
-      keepAliveTimeout: config.keep_alive_timeout_ms,
       connectionsCheckingInterval: CHECK_INTERVAL_MS,
       noDelay: true,
       requireHostHeader: false,
       insecureHTTPParser: false,
     })
+    setTimeouts(server, config)
     server.on('request', (request, response) => this.#serve(request, response))
     server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
       this.#serve(request, response)
       // Whoever forwards to a service says so itself, once the service takes the body.
       if (!addressOf(request) && !response.headersSent) response.writeContinue()
+    })
+    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+      const message = `Hestia knows no expectation but 100-continue, not "${request.headers.expect}".`
+      answerUnserved(response, new HestiaError('expectation_failed', { message }), requestId(request))
     })
     server.on('upgrade', (request, socket, head) => {
       if (isOrdinary(request)) serveAsOrdinary(server, request, socket, head)
@@ -106,19 +139,19 @@ export class Host {
       answerRaw(socket, new HestiaError('method_not_implemented', { message }), requestId(request))
     })
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => answerBrokenRequest(error, socket))
-    server.on('connection', (socket) => socket.on('error', () => undefined))
+    server.on('connection', ignoreErrors)
     return server
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
     const broken = framingError(request)
-    if (broken) answerRaw(request.socket, broken, requestId(request))
+    if (broken) answerUnserved(response, broken, requestId(request))
     else this.#current().serve(request, response)
   }
 
   /** The request goes through the generation as any other; an answer that isn't a tunnel ends the connection. */
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', () => undefined)
+    ignoreErrors(socket)
     const broken = framingError(request)
     if (broken) {
       answerRaw(socket, broken, requestId(request))
@@ -135,6 +168,17 @@ export class Host {
     generation.app.routing(request, response)
   }
 }
+
+function setTimeouts(server: Server, { head_timeout_ms, keep_alive_timeout_ms }: Readonly<ServerConfig>): void {
+  server.headersTimeout = head_timeout_ms
+  server.keepAliveTimeout = keep_alive_timeout_ms
+}
+
+/** A connection that breaks is no news: whoever uses it learns of it by its end. */
+function ignoreErrors(socket: Duplex): void {
+  if (!socket.listeners('error').includes(ignore)) socket.on('error', ignore)
+}
+const ignore = (): void => undefined
 
 function listen(server: Server, { host, port }: Readonly<ServerConfig>): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -1,61 +1,108 @@
 /**
- * One top-level field of a JSON object, without parsing the rest: what is not asked for is jumped over, so that a prompt full
- * of images costs a search for its closing quote.
+ * One top-level field of a JSON object, found without parsing the object. It is read from its end: there the last of several
+ * fields of one name is met first, which is the one that `JSON.parse` keeps, and nothing in front of it matters. Only a field
+ * near the start is looked for there, if native searches can tell that no other has its name.
  */
 
 const QUOTE = 0x22
-const BACKSLASH = 0x5c
 const COMMA = 0x2c
 const COLON = 0x3a
+const OPEN_BRACKET = 0x5b
+const BACKSLASH = 0x5c
+const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
-/** Where a string ends is looked for byte by byte so far, then by a native search, whose call costs as much as some dozen bytes. */
-const SHORT_STRING = 48
-/** Where nothing was found, or what stands there is no JSON. */
+/** Where the ends of nested values and strings can be. */
+const MARKS = [QUOTE, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET]
+/** No such place. */
 const NONE = -1
+/** What is nearer than this many bytes is found sooner one by one, what is farther by a native search. */
+const NEAR = 8
+/** How far from the start a field is looked for from there, in bytes. */
+const HEAD = 1024
 /** RFC 8259, 3 and 6, but for `null`, which has no text. */
 const LITERAL = /^(?:true|false|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
+/** What may follow a value. */
+const FOLLOWS = /[\s,}]/
 
 /**
  * The value of the field `name` of the object that `bytes` hold: a string as it is, a number or a boolean as it is written.
- * Undefined for other values, and when there is no such field, no object, or no JSON (RFC 8259; a byte order mark is let pass).
- * Of several fields of that name the last counts, as with `JSON.parse`. Values that are jumped over are checked only for where
- * they end: what is wrong inside of them is for the service to say.
+ * Undefined for other values, and when there is no such field, no object, or no JSON (RFC 8259; a byte order mark may precede).
+ * No more is looked at than is needed to find it: whether the rest is JSON is for the service to say.
  */
 export function jsonField(bytes: Buffer, name: string): string | undefined {
-  const mark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0
-  let at = skipSpace(bytes, mark)
-  if (bytes[at] !== OPEN_BRACE) return undefined
+  const brace = spaceAfter(bytes, bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0)
+  let end = spaceBefore(bytes, bytes.length)
+  if (bytes[brace] !== OPEN_BRACE || bytes[end - 1] !== CLOSE_BRACE) return undefined
+  const early = soleKey(bytes, brace, name)
+  if (early !== NONE) return valueAfter(bytes, early)
   const nameLength = Buffer.byteLength(name)
-  let [from, to] = [NONE, NONE]
-  at = skipSpace(bytes, at + 1)
-  if (bytes[at] === CLOSE_BRACE) return undefined
-  for (;;) {
-    if (bytes[at] !== QUOTE) return undefined
-    const keyEnd = skipString(bytes, at)
-    if (keyEnd === NONE) return undefined
-    const colon = skipSpace(bytes, keyEnd)
-    if (bytes[colon] !== COLON) return undefined
-    const begin = skipSpace(bytes, colon + 1)
-    const end = skipValue(bytes, begin)
-    if (end === NONE) return undefined
-    if (isKey(bytes, at, keyEnd, name, nameLength)) [from, to] = [begin, end]
-    at = skipSpace(bytes, end)
-    if (bytes[at] === CLOSE_BRACE) break
-    if (bytes[at] !== COMMA) return undefined
-    at = skipSpace(bytes, at + 1)
-  }
-  // Something behind the object: no JSON.
-  if (from === NONE || skipSpace(bytes, at + 1) < bytes.length) return undefined
-  return bytes[from] === QUOTE ? stringAt(bytes, from, to) : literalAt(bytes, from, to)
+  do {
+    // Behind the value is a comma or the brace that closes the object.
+    const to = spaceBefore(bytes, end - 1)
+    const from = valueBefore(bytes, to)
+    if (from <= brace) return undefined
+    const colon = spaceBefore(bytes, from) - 1
+    const keyEnd = spaceBefore(bytes, colon)
+    if (bytes[colon] !== COLON || bytes[keyEnd - 1] !== QUOTE) return undefined
+    const key = stringBefore(bytes, keyEnd)
+    if (key <= brace) return undefined
+    if (isName(bytes, key, keyEnd, name, nameLength)) {
+      return bytes[from] === QUOTE ? stringAt(bytes, from, to) : literalAt(bytes, from, to)
+    }
+    end = spaceBefore(bytes, key)
+  } while (bytes[end - 1] === COMMA)
+  return undefined
 }
 
-function isKey(bytes: Buffer, from: number, to: number, name: string, nameLength: number): boolean {
+/** Where, near the start, the key of the object ends whose name nothing else in `bytes` can be; `NONE` if that isn't sure. */
+function soleKey(bytes: Buffer, brace: number, name: string): number {
+  const quoted = JSON.stringify(name)
+  const key = bytes.subarray(0, brace + HEAD).indexOf(quoted)
+  const end = key + Buffer.byteLength(quoted)
+  if (key === NONE || bytes.includes(quoted, end)) return NONE
+  // Else it might be spelt otherwise somewhere behind.
+  if (bytes.includes('\\u') || quoted.includes('\\') || quoted.includes('/')) return NONE
+  let depth = 0
+  let isInside = false
+  for (let i = brace; i < key; i++) {
+    const byte = bytes[i]!
+    if (byte === QUOTE) isInside = !isInside
+    else if (isInside) i += byte === BACKSLASH ? 1 : 0
+    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++
+    else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--
+  }
+  return depth === 1 && !isInside && bytes[spaceAfter(bytes, end)] === COLON ? end : NONE
+}
+
+/** The value of the key that ends before `keyEnd`. */
+function valueAfter(bytes: Buffer, keyEnd: number): string | undefined {
+  const from = spaceAfter(bytes, spaceAfter(bytes, keyEnd) + 1)
+  if (bytes[from] !== QUOTE) {
+    const text = bytes.toString('latin1', from, from + HEAD)
+    return literalAt(bytes, from, from + Math.max(0, text.search(FOLLOWS)))
+  }
+  for (let quote = from; ; ) {
+    quote = bytes.indexOf(QUOTE, quote + 1)
+    if (quote === NONE) return undefined
+    if (isEscaped(bytes, quote)) continue
+    const next = bytes[spaceAfter(bytes, quote + 1)]
+    return next === COMMA || next === CLOSE_BRACE ? stringAt(bytes, from, quote + 1) : undefined
+  }
+}
+
+/** Whether an odd number of backslashes stands before `at`. */
+function isEscaped(bytes: Buffer, at: number): boolean {
+  let first = at
+  while (first > 0 && bytes[first - 1] === BACKSLASH) first--
+  return (at - first) % 2 === 1
+}
+
+function isName(bytes: Buffer, from: number, to: number, name: string, nameLength: number): boolean {
+  const length = to - from - 2
+  if (length === nameLength && bytes.toString('utf8', from + 1, to - 1) === name) return true
   // An escape takes more bytes than what it stands for.
-  if (to - from - 2 === nameLength) return bytes.toString('utf8', from + 1, to - 1) === name
-  return to - from - 2 > nameLength && bytes.subarray(from, to).includes(BACKSLASH) && stringAt(bytes, from, to) === name
+  return length > nameLength && bytes.subarray(from, to).includes(BACKSLASH) && stringAt(bytes, from, to) === name
 }
 
 function stringAt(bytes: Buffer, from: number, to: number): string | undefined {
@@ -71,71 +118,82 @@ function literalAt(bytes: Buffer, from: number, to: number): string | undefined 
   return LITERAL.test(text) ? text : undefined
 }
 
-/** Past the white space that stands at `at`. */
-function skipSpace(bytes: Buffer, at: number): number {
-  const { length } = bytes
+const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
+
+/** Where white space that begins at `at` ends. */
+function spaceAfter(bytes: Buffer, at: number): number {
   let i = at
-  while (i < length) {
-    const byte = bytes[i]!
-    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) break
-    i++
-  }
+  while (isSpace(bytes[i])) i++
   return i
 }
 
-/** Past the string whose opening quote stands at `at`. */
-function skipString(bytes: Buffer, at: number): number {
-  const { length } = bytes
-  let i = at + 1
+/** Where white space that ends before `end` begins. */
+function spaceBefore(bytes: Buffer, end: number): number {
+  let i = end
+  while (i > 0 && isSpace(bytes[i - 1])) i--
+  return i
+}
+
+/** Where the value begins that ends before `end`; `NONE` if there is none. */
+function valueBefore(bytes: Buffer, end: number): number {
+  const last = bytes[end - 1]
+  if (last === QUOTE) return stringBefore(bytes, end)
+  if (last === CLOSE_BRACE || last === CLOSE_BRACKET) return nestedBefore(bytes, end)
+  let i = end
+  while (i > 0 && isLiteral(bytes[i - 1]!)) i--
+  return i === end ? NONE : i
+}
+
+/** Whether a byte may be part of a number or a word: letters, digits, `+`, `-` and `.`. */
+const isLiteral = (byte: number): boolean =>
+  (byte >= 0x61 && byte <= 0x7a) ||
+  (byte >= 0x30 && byte <= 0x39) ||
+  byte === 0x2b ||
+  byte === 0x2d ||
+  byte === 0x2e ||
+  byte === 0x45
+
+/** Where the string begins whose closing quote stands before `end`: at the nearest quote that is not escaped. */
+function stringBefore(bytes: Buffer, end: number): number {
+  let quote = end - 1
   for (;;) {
-    const far = Math.min(length, i + SHORT_STRING)
-    while (i < far) {
-      const byte = bytes[i]!
-      if (byte === QUOTE) return i + 1
-      i += byte === BACKSLASH ? 2 : 1
-    }
-    if (i >= length) return NONE
-    const quote = bytes.indexOf(QUOTE, i)
+    const near = Math.max(0, quote - NEAR)
+    do quote--
+    while (quote >= near && bytes[quote] !== QUOTE)
+    if (quote < near) quote = quote < 0 ? NONE : bytes.lastIndexOf(QUOTE, quote)
     if (quote === NONE) return NONE
-    // Escaped by an odd number of backslashes; those before `i` belong to escapes that have ended.
-    let first = quote
-    while (first > i && bytes[first - 1] === BACKSLASH) first--
-    if ((quote - first) % 2 === 0) return quote + 1
-    i = quote + 1
+    if (!isEscaped(bytes, quote)) return quote
   }
 }
 
-/** Past the value that begins at `at`. */
-function skipValue(bytes: Buffer, at: number): number {
-  const byte = bytes[at]
-  if (byte === QUOTE) return skipString(bytes, at)
-  if (byte === OPEN_BRACE || byte === OPEN_BRACKET) return skipNested(bytes, at)
-  const { length } = bytes
-  let i = at
-  while (i < length) {
-    const byte = bytes[i]!
-    if (byte === COMMA || byte === CLOSE_BRACE || byte <= 0x20) break
-    i++
-  }
-  return i === at ? NONE : i
-}
-
-/** Past the object or array that begins at `at`, however deep it is. */
-function skipNested(bytes: Buffer, at: number): number {
-  const { length } = bytes
+/** Where the object or array begins that ends before `end`, however deep it is. */
+function nestedBefore(bytes: Buffer, end: number): number {
+  const behind = MARKS.map(() => bytes.length)
   let depth = 0
-  let i = at
-  while (i < length) {
+  let i = end - 1
+  let near = i - NEAR
+  while (i >= 0) {
+    if (i < near) i = markBefore(bytes, i, behind)
+    if (i < 0) return NONE
     const byte = bytes[i]!
-    if (byte === QUOTE) {
-      i = skipString(bytes, i)
-      if (i === NONE) return NONE
-      continue
+    // Quotes, and what has the bits that only braces, brackets, `Y`, `y`, `_` and DEL share.
+    if (byte === QUOTE || (byte & 0xd9) === 0x59) {
+      if (byte === QUOTE) i = stringBefore(bytes, i + 1)
+      else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth++
+      else if ((byte === OPEN_BRACE || byte === OPEN_BRACKET) && --depth === 0) return i
+      near = i - NEAR
     }
-    i++
-    // The brackets differ from the braces, and all four from all other bytes of JSON outside of strings, in these bits.
-    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++
-    else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && --depth === 0) return i
+    i--
   }
   return NONE
+}
+
+/** Where the nearest quote, brace or bracket stands, from `at` on backwards; `behind` remembers what was found of each. */
+function markBefore(bytes: Buffer, at: number, behind: number[]): number {
+  let nearest = NONE
+  for (let kind = 0; kind < MARKS.length; kind++) {
+    if (behind[kind]! > at) behind[kind] = bytes.lastIndexOf(MARKS[kind]!, at)
+    if (behind[kind]! > nearest) nearest = behind[kind]!
+  }
+  return nearest
 }

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { HestiaError } from '../errors.ts'
+import { type BodyFormat, bodyFormat, fieldOf, jsonOf } from './body-format.ts'
 
 /** What a request view is made of. */
 export interface RequestParts {
@@ -13,6 +14,8 @@ export interface RequestParts {
   readonly body: IncomingMessage | Buffer | undefined
   /** Aborted when the client has left. */
   readonly signal: () => AbortSignal
+  /** Asks for the body, when the client waits with it until it is asked. */
+  readonly askForBody?: (() => void) | undefined
 }
 
 /** A request as hooks and strategies see it; whatever costs something is worked out when it is looked at. */
@@ -27,7 +30,9 @@ export class RequestView {
   passive = false
   readonly #signal: () => AbortSignal
   #body: IncomingMessage | Buffer | undefined
+  readonly #askForBody: (() => void) | undefined
   #query: URLSearchParams | undefined
+  #format: { readonly is: BodyFormat } | undefined
   #json: { readonly value: unknown } | undefined
 
   constructor(parts: RequestParts) {
@@ -38,6 +43,7 @@ export class RequestView {
     this.client = { address: parts.clientAddress }
     this.#body = parts.body
     this.#signal = parts.signal
+    this.#askForBody = parts.askForBody
   }
 
   /** The path below the service, with its percent-encoding, without the query. */
@@ -67,15 +73,38 @@ export class RequestView {
     return Buffer.isBuffer(this.#body) ? this.#body.length : 0
   }
 
+  /** The value of a cookie, as the client sent it; undefined without one. */
+  cookie(name: string): string | undefined {
+    for (const pair of (this.headers.cookie ?? '').split(';')) {
+      const equals = pair.indexOf('=')
+      if (equals !== -1 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim()
+    }
+    return undefined
+  }
+
+  /**
+   * One top-level field of the body, found without parsing the rest: of a JSON object (strings as they are, numbers and
+   * booleans as they are written), of a form, or of the text parts of a multipart form. Of several of one name it is the last.
+   * Like `body` it is for hooks and strategies that declare that they read it; undefined when there is no such field.
+   */
+  field(name: string): string | undefined {
+    return Buffer.isBuffer(this.#body) ? fieldOf(this.#body, this.#bodyFormat, name) : undefined
+  }
+
   /** The JSON body, for hooks and strategies that declare that they read it; undefined when there is none or it isn't JSON. */
   get body(): unknown {
-    this.#json ??= { value: Buffer.isBuffer(this.#body) ? parse(this.#body) : undefined }
+    this.#json ??= { value: Buffer.isBuffer(this.#body) ? jsonOf(this.#body, this.#bodyFormat) : undefined }
     return this.#json.value
   }
 
-  /** Whether there is a JSON body that could be read. */
-  get isJson(): boolean {
-    return this.#body !== undefined && /^application\/(?:[^;\s]+\+)?json\b/i.test(this.headers['content-type'] ?? '')
+  /** Whether there is a body that `field` or `body` can make something of. */
+  get hasReadableBody(): boolean {
+    return this.#body !== undefined && this.#bodyFormat !== undefined
+  }
+
+  get #bodyFormat(): BodyFormat {
+    this.#format ??= { is: bodyFormat(this.headers) }
+    return this.#format.is
   }
 
   /**
@@ -87,10 +116,11 @@ export class RequestView {
     if (!stream || Buffer.isBuffer(stream)) return
     const tooLarge = () =>
       new HestiaError('body_too_large', {
-        message: `A body that routing looks into may have at most ${limit} bytes.`,
+        message: `A body that routing looks into may have at most ${limit} bytes; see server.max_body_bytes.`,
         fields: { limit },
       })
     if (Number(this.headers['content-length']) > limit) throw tooLarge()
+    this.#askForBody?.()
     const chunks: Buffer[] = []
     let size = 0
     try {
@@ -104,13 +134,5 @@ export class RequestView {
       throw new HestiaError('invalid_request', { message: 'The client broke off in the middle of the body.', cause: thrown })
     }
     this.#body = Buffer.concat(chunks)
-  }
-}
-
-function parse(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8')) as unknown
-  } catch {
-    return undefined
   }
 }

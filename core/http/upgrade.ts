@@ -61,6 +61,8 @@ export function serveAsOrdinary(server: Server, request: IncomingMessage, socket
         text += `${name}: ${value}\r\n`
     }
   }
+  // The server adds its listeners anew.
+  socket.removeAllListeners('timeout')
   socket.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), head]))
   server.emit('connection', socket)
 }

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { Kind, type TSchema } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import { Value } from '@sinclair/typebox/value'
-import type { FastifySchemaCompiler } from 'fastify'
+import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
 
 const compiled = new WeakMap<TSchema, TypeCheck<TSchema>>()
 
@@ -41,4 +41,13 @@ function plainCompiler(): FastifySchemaCompiler<unknown> {
   const build = createRequire(import.meta.url)('@fastify/ajv-compiler') as BuildCompiler
   plain ??= build()({}, { customOptions: { coerceTypes: 'array', useDefaults: true, allErrors: false } })
   return plain
+}
+
+/** Many clients say `Content-Type: application/json` with every POST: without a body that is no body, not broken JSON. */
+export function takeEmptyJson(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body.length === 0) done(null, undefined)
+    else void parse(request, body, done)
+  })
 }

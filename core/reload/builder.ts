@@ -96,8 +96,51 @@ export class Builder {
     const present = loaded.filter((module) => module !== undefined)
     const modules = orderPlugins(present, (problem) => problems.push(problem))
     if (problems.length > 0) throw new ProblemError(problems)
-    const known = { plugins: modules.map(({ definition }) => definition), available: [...available.keys()], strategies }
-    return { config: resolveConfig(document, known), modules, refused }
+    const check = (candidates: readonly PluginModule[]): Config => {
+      const plugins = candidates.map(({ definition }) => definition)
+      return resolveConfig(document, { plugins, available: [...available.keys()], strategies })
+    }
+    try {
+      return { config: check(modules), modules, refused }
+    } catch (thrown) {
+      return this.#withoutCulprits(modules, lastGood, refused, check, thrown)
+    }
+  }
+
+  /**
+   * The configuration doesn't go with these plugins. If it goes with older versions of some, these are to blame, and no other
+   * change waits for them.
+   * @throws what was thrown, if that is no way out.
+   */
+  #withoutCulprits(
+    modules: readonly PluginModule[],
+    lastGood: ReadonlyMap<string, PluginModule>,
+    refused: readonly Refusal[],
+    check: (candidates: readonly PluginModule[]) => Config,
+    thrown: unknown,
+  ): Plan & { refused: Refusal[] } {
+    const older = (module: PluginModule): PluginModule => lastGood.get(module.name) ?? module
+    const allOlder = modules.map(older)
+    if (allOlder.every((module, index) => module === modules[index])) throw thrown
+    try {
+      check(allOlder)
+    } catch {
+      throw thrown
+    }
+    const blamed = new Map<PluginModule, Refusal>()
+    for (const module of modules.filter((candidate) => older(candidate) !== candidate)) {
+      try {
+        check(modules.map((other) => (other === module ? other : older(other))))
+      } catch (error) {
+        const problems = error instanceof ProblemError ? error.problems : [{ file: module.source, message: messageOf(error) }]
+        blamed.set(module, {
+          plugin: module.name,
+          problems: problems.map((problem) => ({ ...problem, file: this.#show(problem.file) })),
+        })
+      }
+    }
+    const left = modules.map((module) => (blamed.has(module) ? older(module) : module))
+    return { config: check(left), modules: left, refused: [...refused, ...blamed.values()] }
   }
 
   /**

@@ -7,11 +7,11 @@ import { messageOf } from '../errors.ts'
 import { Hestia, type PluginStatus, type Surface } from '../hestia.ts'
 import { HookLists } from '../hooks.ts'
 import { hostNames, routerUrl } from '../http/address.ts'
-import { answerErrors } from '../http/error-handler.ts'
+import { answerBadUrl, answerErrors } from '../http/error-handler.ts'
 import { answerNotFound } from '../http/not-found.ts'
 import { requestId } from '../http/request-id.ts'
 import { requestLog } from '../http/request-log.ts'
-import { serializerCompiler, validatorCompiler } from '../http/validation.ts'
+import { serializerCompiler, takeEmptyJson, validatorCompiler } from '../http/validation.ts'
 import type { Holding, Pool } from '../pool.ts'
 import type { PluginModule } from './plugin-modules.ts'
 
@@ -30,6 +30,12 @@ const LONGEST_BLOCK_MS = 2
 
 /** How long a plugin's set-up may take, in milliseconds. */
 const SETUP_TIMEOUT_MS = 5000
+
+/** A name that no service can have for its own (RFC 2606, 2). */
+const PROBE_HOST = 'hestia.invalid'
+
+/** How long plugins may take to close what they opened, in milliseconds. */
+const DISPOSE_TIMEOUT_MS = 5000
 
 /** Why a build was thrown away: the phase, and the plugin to blame if one is known. */
 export class BuildError extends Error {
@@ -58,9 +64,10 @@ export class Generation {
   readonly #holding: Holding
   readonly #controller = new AbortController()
   #open = 0
-  #drained: (() => void) | undefined
+  readonly #waiting = new Set<() => void>()
   readonly #closed = (): void => {
-    if (--this.#open === 0) this.#drained?.()
+    if (--this.#open > 0) return
+    for (const tell of this.#waiting) tell()
   }
 
   private constructor(parts: GenerationParts) {
@@ -136,7 +143,11 @@ export class Generation {
 
   /** A hook that fails on every request is found here, not by the first client. */
   async #probe(): Promise<void> {
-    const answer = await this.app.inject({ method: 'GET', url: '/__health', headers: { 'x-request-id': `probe-${this.number}` } })
+    const answer = await this.app.inject({
+      method: 'GET',
+      url: '/__health',
+      headers: { host: PROBE_HOST, 'x-request-id': `probe-${this.number}` },
+    })
     if (answer.statusCode >= 500)
       throw new Error(`a probe request to /__health was answered ${answer.statusCode}: ${answer.body}`)
   }
@@ -185,26 +196,46 @@ export class Generation {
   async drain(timeoutMs: number, hurry?: AbortSignal): Promise<boolean> {
     if (this.#open === 0) return true
     if (hurry?.aborted) return false
-    const waited = new AbortController()
-    const drained = await new Promise<boolean>((resolve) => {
-      this.#drained = () => resolve(true)
-      // A timer left behind would hold the whole generation until it fires.
-      const timer = setTimeout(resolve, timeoutMs, false).unref()
-      waited.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
-      hurry?.addEventListener('abort', () => resolve(false), { once: true, signal: waited.signal })
-    })
-    waited.abort()
-    this.#drained = undefined
+    const { promise, resolve } = deferred<boolean>()
+    const tell = () => resolve(true)
+    const giveUp = () => resolve(false)
+    this.#waiting.add(tell)
+    hurry?.addEventListener('abort', giveUp)
+    const timer = setTimeout(giveUp, timeoutMs).unref()
+    const drained = await promise
+    // What is left behind here would hold the whole generation.
+    clearTimeout(timer)
+    hurry?.removeEventListener('abort', giveUp)
+    this.#waiting.delete(tell)
     return drained
   }
 
   async #dispose(): Promise<void> {
     this.#controller.abort()
     try {
-      await this.app.close()
+      await within(DISPOSE_TIMEOUT_MS, 'closing the plugins of a generation', this.app.close())
     } finally {
-      await this.#holding.release()
+      await within(DISPOSE_TIMEOUT_MS, 'giving up what a generation kept', this.#holding.release())
     }
+  }
+}
+
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve!: (value: T) => void
+  const promise = new Promise<T>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}
+
+/** @throws when `work` takes longer; it is not waited for any more. */
+async function within(timeoutMs: number, what: string, work: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = deferred<string>()
+  const timer = setTimeout(resolve, timeoutMs, 'late')
+  try {
+    if ((await Promise.race([work, promise])) === 'late') throw new Error(`${what} took longer than ${timeoutMs} ms`)
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -217,12 +248,14 @@ function makeApp(config: Config, log: Logger): FastifyInstance {
     genReqId: requestId,
     requestIdHeader: false,
     pluginTimeout: SETUP_TIMEOUT_MS,
+    frameworkErrors: (error, request, reply) => answerBadUrl(error, request, reply),
     rewriteUrl: (request) => routerUrl(request, hosts),
     return503OnClosing: false,
     routerOptions: { maxParamLength: 1000 },
   }) as unknown as FastifyInstance
   app.setValidatorCompiler(validatorCompiler as never)
   app.setSerializerCompiler(serializerCompiler)
+  takeEmptyJson(app)
   // Answers that bypass Fastify (hijacked ones) set the header themselves.
   app.addHook('onSend', (request, reply, _payload, done) => {
     reply.header('x-request-id', request.id)

@@ -82,10 +82,20 @@ export class Reloader {
     return { generation: this.current.number, changes: [...strategies, ...changes] }
   }
 
-  /** Waits for what is running and ends all generations. */
+  /** Waits until no reload runs any more. */
+  async settled(): Promise<void> {
+    await Promise.all([this.#strategyLane.idle(), this.#configLane.idle()])
+  }
+
+  /** Waits until no generation serves anybody any more, but no longer than `timeoutMs` or until `hurry` is aborted. */
+  async drain(timeoutMs: number, hurry?: AbortSignal): Promise<void> {
+    const all = [...this.#draining.keys(), ...(this.#current ? [this.#current] : [])]
+    await Promise.all(all.map((generation) => generation.drain(timeoutMs, hurry)))
+  }
+
+  /** Ends all generations. */
   async close(): Promise<void> {
-    await this.#strategyLane.idle()
-    await this.#configLane.idle()
+    await this.settled()
     for (const hurry of this.#draining.values()) hurry.abort()
     if (this.#current) this.#retire(this.#current, 0)
     await Promise.all(this.#retirements)
@@ -102,10 +112,11 @@ export class Reloader {
     const asksNothingNew = !strategy.check && isDeepStrictEqual(before?.routing, strategy.routing)
     if (this.#text === undefined || asksNothingNew) return []
     try {
-      await builder.plan(this.#text, this.#lastGood, new Map([...strategies.all(), [strategy.name, strategy]]))
+      await builder.plan(this.#text, this.#lastGood, new Map([...strategies.known(), [strategy.name, strategy]]))
       return []
     } catch (thrown) {
-      return thrown instanceof ProblemError ? thrown.problems.map((problem) => this.#shown(problem)) : []
+      const problems = thrown instanceof ProblemError ? thrown.problems : [{ file: 'strategy', message: messageOf(thrown) }]
+      return problems.map((problem) => this.#shown(problem))
     }
   }
 
@@ -128,16 +139,15 @@ export class Reloader {
     const beganAt = performance.now()
     const { builder, host, strategies } = this.#parts
     const old = this.#current
-    const plan = await builder.plan(text, this.#lastGood, strategies.all())
+    const plan = await builder.plan(text, this.#lastGood, strategies.known())
     if (old && sameConfig(old.config, plan.config) && sameModules(old.modules, plan.modules)) {
       this.#noteRefused(plan.refused)
       return []
     }
     const { generation, refused } = await builder.build((old?.number ?? 0) + 1, plan, this.#lastGood)
-    const moved = !old || !isDeepStrictEqual(old.config.server, plan.config.server)
-    let listener: Awaited<ReturnType<Host['prepare']>> | undefined
+    let listener: Awaited<ReturnType<Host['prepare']>>
     try {
-      if (moved) listener = await host.prepare(plan.config.server)
+      listener = await host.prepare(plan.config.server)
     } catch (thrown) {
       await generation.retire(0)
       throw new ProblemError([{ file: this.#parts.show(plan.config.file), path: 'server', message: messageOf(thrown) }], thrown)
@@ -145,7 +155,7 @@ export class Reloader {
     this.#noteRefused([...plan.refused, ...refused])
     const changes = describeChanges(old, generation)
     this.#swap(generation)
-    listener?.commit()
+    listener.commit()
     this.#parts.events.emit('reload.applied', { generation: generation.number, changes, durationMs: performance.now() - beganAt })
     return changes
   }

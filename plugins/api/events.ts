@@ -11,7 +11,7 @@ export function eventRoutes(app: FastifyInstance, options: ApiOptions): void {
 
   app.get<{ Querystring: Static<typeof EventsQuery> }>(
     '/v1/events',
-    { schema: { querystring: EventsQuery } },
+    { exposeHeadRoute: false, schema: { querystring: EventsQuery } },
     (request, reply) => {
       const isWanted = wantedTypes(request.query.types)
       reply.hijack()
@@ -31,7 +31,7 @@ export function eventRoutes(app: FastifyInstance, options: ApiOptions): void {
           behind--
         })
         // A reader that doesn't keep up is cut off rather than held in memory; it reconnects by itself.
-        if (behind > options.event_buffer) end()
+        if (behind > options.event_buffer) raw.destroy()
       }
       const unsubscribe = events.subscribe((event) => {
         if (event.type === 'server.stopping') end()

@@ -49,8 +49,8 @@ export default definePlugin({
         memory.set(service, after)
         // What no starter brings up is there already, and being started means being probed; that costs nothing. Nobody waits for
         // it, and what goes wrong with it is an event of its own.
-        if (start && !request.passive && service.config.starters.length === 0)
-          start.instance.start('load_balancer').catch(() => undefined)
+        const mayStart = start && !start.instance.cooling && !request.passive && service.config.starters.length === 0
+        if (mayStart) start.instance.start('load_balancer').catch(() => undefined)
         return { instance: chosen.instance, reason: 'load_balancer' }
       },
     })

@@ -18,6 +18,7 @@ export interface RunningGateway {
   readonly gateway: Gateway
   readonly events: HestiaEvent[]
   write(path: string, text: string): Promise<void>
+  remove(path: string): Promise<void>
   /** Writes the configuration, with the same additions as at the start. */
   configure(config: string): Promise<void>
   /** The first event of that type, past or to come, from the `after`th on. */
@@ -72,6 +73,7 @@ export async function startGateway(
     gateway,
     events,
     write,
+    remove: (path) => rm(join(dir, path)),
     configure,
     event: (type, match = () => true, after = 0) =>
       until(

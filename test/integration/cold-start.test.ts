@@ -44,28 +44,42 @@ ${more}`
 
 const getJson = async (url: string) => (await (await fetch(url)).json()) as { pid: number; path: string }
 
-t.test('R5 promise 11: 100 callers at once on a cold service: one start, 100 right answers, in order', async (t) => {
+t.test('R5 promise 11: 100 callers at once on a cold service: one start, 100 right answers', async (t) => {
   const { url, notes, instance, port } = await startWithService(t, { BOOT_MS: 400 })
   const pool = new Pool(`http://127.0.0.1:${port}`, { connections: 100 })
   t.teardown(() => pool.destroy())
-  const order: number[] = []
   const answers = await Promise.all(
     Array.from({ length: 100 }, async (_, index) => {
       const { statusCode, body } = await pool.request({ method: 'GET', path: `/services/s/number/${index}` })
       const answer = (await body.json()) as { pid: number; path: string }
-      order.push(index)
       return { statusCode, ...answer }
     }),
   )
   t.equal(notes('begin').length, 1, 'one start')
   const [{ pid }] = notes('begin') as [Note]
-  t.same(
+  t.match(
     answers,
-    Array.from({ length: 100 }, (_, index) => ({ statusCode: 200, pid, path: `/number/${index}` })),
+    Array.from({ length: 100 }, (_, index) => ({ statusCode: 200, pid, path: `/number/${index}`, turn: Number })),
   )
   t.equal(instance('s').inFlight, 0)
   t.equal(instance('s').waiting, 0)
   t.equal((await getJson(`${url}/x`)).pid, pid, 'and it stays up')
+})
+
+t.test('R6 promise 11: those who wait on a cold service are served in the order in which they came', async (t) => {
+  const { url, events } = await startWithService(t, { BOOT_MS: 200 }, '    queue: { concurrency: 1 }')
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, async (_, index) => {
+      const answer = await fetch(`${url}/x`, { headers: { 'x-request-id': `caller-${index}` } })
+      return { id: answer.headers.get('x-request-id'), turn: ((await answer.json()) as { turn: number }).turn }
+    }),
+  )
+  const came = events.flatMap((event) => (event.type === 'request.routed' ? [event.requestId] : []))
+  t.equal(came.length, 30)
+  t.same(
+    answers.toSorted((a, b) => a.turn - b.turn).map(({ id }) => id),
+    came,
+  )
 })
 
 t.test('R8: the first request reaches the service soon after it listens', async (t) => {
@@ -80,7 +94,8 @@ t.test('R8: the first request reaches the service soon after it listens', async 
   }
   t.comment(`from listening to the first request, ms: ${delays.join(' ')}`)
   // The probe comes at most 250 ms apart; anything beyond that means that something else was waited for.
-  t.ok(Math.min(...delays) <= 250, `${delays}`)
+  // One round in seven may meet a machine that is busy with something else; what is too slow is slow in most of them.
+  t.ok(delays.toSorted((a, b) => a - b)[3]! <= 100, `${delays}`)
 })
 
 t.test('R9 promise 10: a request that arrives while the service stops is answered, by the next one', async (t) => {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { formatProblem, type Problem } from '../../core/problem.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import { until } from '../helpers/until.ts'
 
@@ -288,4 +289,134 @@ t.test('R16: a new port is listened to before the old one is left', async (t) =>
   await until(() => gateway.url !== url, 'the new listener')
   t.equal((await get(`${gateway.url}/hello`)).text, 'x')
   await t.rejects(fetch(`${url}/hello`, { headers: { connection: 'close' } }))
+})
+
+t.test('R16: settings of the server change while the port stays, and one host is exchanged for another', async (t) => {
+  const port = await freePort()
+  const server = (more: string) => `server: { port: ${port}, ${more} }\n${BARE}`
+  const { url, configure, gateway } = await startGateway(t, {
+    config: server(''),
+    files: { 'plugins/hello.ts': plugin('hello', 'x') },
+  })
+  await configure(server('drain_timeout_ms: 1000, keep_alive_timeout_ms: 5000'))
+  t.same((await gateway.reload()).changes, ['server changed'])
+  t.match((await fetch(`${url}/hello`)).headers.get('keep-alive'), 'timeout=5')
+  await configure(server('host: 0.0.0.0'))
+  await gateway.reload()
+  t.equal((await get(`http://127.0.0.2:${port}/hello`)).text, 'x')
+  await configure(server('host: 127.0.0.1'))
+  await gateway.reload()
+  await t.rejects(fetch(`http://127.0.0.2:${port}/hello`))
+  t.equal((await get(`${url}/hello`)).text, 'x')
+  await configure(server('host: 203.0.113.1'))
+  await t.rejects(gateway.reload(), { message: /cannot listen on 203\.0\.113\.1/ })
+  t.equal((await get(`${url}/hello`)).text, 'x', 'an address that is not ours is refused, the old one is listened to as before')
+})
+
+t.test('R14: a strategy that is renamed is there all along; one that is deleted holds up nothing else', async (t) => {
+  const strategy = `export default { name: 's', select: (_, { instances }) => instances[1] }`
+  const { url, write, remove, gateway, event } = await startGateway(t, {
+    config: `${BARE.replace('services: {}\n', '')}services: { a: { base_url: "http://127.0.0.1:1", strategy: s, warmup_ms: 0 } }\n`,
+    files: { 'plugins/hello.ts': plugin('hello', 'one'), 'strategies/one.ts': strategy },
+  })
+  let gaps = 0
+  const watching = setInterval(() => {
+    if (!gateway.strategies.get('s')) gaps++
+  })
+  await write('strategies/two.ts', strategy)
+  await remove('strategies/one.ts')
+  await until(() => gateway.strategies.loaded().some(({ file }) => file.endsWith('two.ts')), 'the new file')
+  clearInterval(watching)
+  t.equal(gaps, 0)
+  await remove('strategies/two.ts')
+  await event('strategy.removed', ({ file }) => file.endsWith('two.ts'))
+  t.equal(gateway.strategies.get('s'), undefined)
+  await write('plugins/hello.ts', plugin('hello', 'two'))
+  await until(async () => (await get(`${url}/hello`)).text === 'two', 'another change to take effect')
+  t.same(gateway.problems, [])
+})
+
+t.test('R14: a strategy whose rules fail, or whose schema is none, is refused by itself', async (t) => {
+  const strategy = (more: string) => `export default { name: 's', ${more} select: () => undefined }`
+  const { write, gateway, event } = await startGateway(t, {
+    config: `${BARE.replace('services: {}\n', '')}services: { a: { base_url: "http://127.0.0.1:1", strategy: s, warmup_ms: 0 } }\n`,
+    files: { 'plugins/hello.ts': plugin('hello', 'one'), 'strategies/s.ts': strategy('') },
+  })
+  const good = gateway.strategies.get('s')
+  await write('strategies/s.ts', strategy(`check: () => { throw new Error('boo') },`))
+  await event('strategy.failed', ({ problems }) => lines(problems).includes('boo'))
+  await write('strategies/s.ts', strategy(`routing: { type: 'object' },`))
+  await event('strategy.failed', ({ problems }) => /strategies\/s\.ts.*TypeBox/.test(lines(problems)))
+  t.equal(gateway.strategies.get('s'), good)
+  t.same((await gateway.reload()).changes, [])
+})
+
+t.test('R16: a plugin that asks for what the configuration does not give is refused by itself', async (t) => {
+  const both = 'plugins: { defaults: false, api: {}, hello: {}, other: {} }\nservices: {}\n'
+  const { url, write, gateway, event } = await startGateway(t, {
+    config: both,
+    files: { 'plugins/hello.ts': plugin('hello', 'one'), 'plugins/other.ts': plugin('other', 'one') },
+  })
+  const demanding = plugin('hello', 'two').replace(
+    "word: Type.String({ default: 'none' })",
+    'word: Type.String(), must: Type.String()',
+  )
+  let round = 0
+  for (const [text, message] of [
+    [demanding, /plugins\.hello.*must/s],
+    [plugin('hello', 'two').replace(/options: .*\n/, "options: { type: 'object' },\n"), /TypeBox/],
+    [
+      plugin('hello', 'two').replace("name: 'hello',", "name: 'hello', check () { throw new Error('at the check') },"),
+      /at the check/,
+    ],
+  ] as const) {
+    const before = Date.now()
+    await write('plugins/hello.ts', text)
+    await event('reload.rejected', ({ problems, at }) => at >= before && message.test(lines(problems)))
+    await write('plugins/other.ts', plugin('other', `round ${++round}`))
+    await until(async () => (await get(`${url}/other`)).text === `round ${round}`, 'the other plugin')
+    t.equal((await get(`${url}/hello`)).text, 'one')
+    const hello = gateway.plugins().find(({ name }) => name === 'hello')
+    t.equal(hello?.state, 'failed')
+    t.match(lines(hello?.problems ?? []), message)
+  }
+})
+
+t.test('R3: a service that has the name localhost for its own is not started by a reload', async (t) => {
+  const config = `plugins: { hello: {} }\nservices:\n  s: { base_url: "http://127.0.0.1:1", warmup_ms: 0, hosts: [localhost] }\n`
+  const { configure, gateway, instance } = await startGateway(t, { config, files: { 'plugins/hello.ts': plugin('hello', 'x') } })
+  await configure(config.replace('hello: {}', 'hello: { word: new }'))
+  await gateway.reload()
+  t.equal(instance('s').state, 'cold')
+})
+
+t.test(
+  'R16: requests on an older generation end before the gateway does, and a plugin that never closes does not hold it',
+  async (t) => {
+    const slow = (text: string) => `export default { name: 'hello', setup (app) {
+    app.get('/slow', async () => { await new Promise((resolve) => setTimeout(resolve, 400)); return { text: '${text}' } })
+    app.addHook('onClose', () => new Promise(() => {}))
+  } }`
+    const { url, write, gateway } = await startGateway(t, { config: BARE, files: { 'plugins/hello.ts': slow('old') } })
+    const answer = get(`${url}/slow`)
+    await until(() => gateway.host.url)
+    await write('plugins/hello.ts', slow('new'))
+    await until(() => gateway.generation === 2)
+    await gateway.stop('test')
+    t.equal((await answer).text, 'old')
+  },
+)
+
+t.test('R16: a stop during a reload leaves no listener behind', async (t) => {
+  const { configure, gateway } = await startGateway(t, {
+    config: BARE,
+    files: { 'plugins/hello.ts': plugin('hello', 'x', 'await new Promise((resolve) => setTimeout(resolve, 100))') },
+  })
+  const port = await freePort()
+  await configure(`server: { port: ${port} }\n${BARE}`)
+  const reloading = gateway.reload().catch(() => undefined)
+  await sleep(20)
+  await gateway.stop('test')
+  await reloading
+  await t.rejects(fetch(`http://127.0.0.1:${port}/hello`))
 })

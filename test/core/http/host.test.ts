@@ -171,3 +171,69 @@ t.test('the gateway ends though connections are idle, half-open or in the middle
   t.same(gateway.pool.keys(), [])
   for (const socket of sockets) socket.destroy()
 })
+
+t.test('a pipelined request that is refused is answered in its turn, never inside another answer', async (t) => {
+  const slow = `export default { name: 'slow', setup (app) { app.get('/slow', async (request, reply) => {
+    reply.hijack()
+    reply.raw.writeHead(200, { 'content-length': 10 })
+    reply.raw.write('first')
+    setTimeout(() => reply.raw.end(' half'), 100)
+  }) } }`
+  const config = 'plugins: { defaults: false, api: {}, slow: {} }\nservices: {}\n'
+  const { port } = await startGateway(t, { config, files: { 'plugins/slow.ts': slow } })
+  const first = head(['GET /slow HTTP/1.1', 'Host: x'])
+  const twoHosts = await sendRaw(port, first + head(['GET /__health HTTP/1.1', 'Host: x', 'Host: y']))
+  t.match(twoHosts, /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nfirst halfHTTP\/1\.1 400 /)
+  const broken = await sendRaw(port, `${first}GET / HTTP/1.1\r\nHost : x\r\n\r\n`)
+  t.notMatch(broken, / 400 /, 'what no parser understands gets no answer while another is on its way')
+})
+
+t.test('every error has the one shape, also those of the router and of Node', async (t) => {
+  const { port, url } = await startGateway(t, { config: CONFIG })
+  const shapes: [target: string, status: number, headers: string[]][] = [
+    ['/v1/%zz', 400, []],
+    ['/services/%zz/x', 400, []],
+    [`/v1/services/${'x'.repeat(2000)}/status`, 414, []],
+    ['/__health', 417, ['Expect: the-unexpected']],
+  ]
+  for (const [target, status, headers] of shapes) {
+    const answer = parseRaw(await sendRaw(port, head([`GET ${target} HTTP/1.1`, 'Host: x', 'Connection: close', ...headers])))
+    t.equal(answer.status, status, target.slice(0, 40))
+    t.match(
+      JSON.parse(answer.body),
+      { error: /^[a-z_]+$/, message: /\w/, request_id: answer.headers['x-request-id'] },
+      target.slice(0, 40),
+    )
+  }
+  const empty = await fetch(`${url}/v1/reload`, { method: 'POST', headers: { 'content-type': 'application/json' } })
+  t.equal(empty.status, 200, 'a JSON body that is not there')
+})
+
+t.test('HEAD of the event stream ends, and many offers of HTTP/2 on one connection leave nothing behind', async (t) => {
+  const { port, gateway } = await startGateway(t, { config: CONFIG })
+  const listeners = gateway.events.size
+  const answer = await sendRaw(port, head(['HEAD /v1/events HTTP/1.1', 'Host: x', 'Connection: close']))
+  t.match(parseRaw(answer), { status: 405 })
+  t.equal(gateway.events.size, listeners)
+  const warnings: string[] = []
+  const warn = ({ name }: Error) => void warnings.push(name)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
+  const socket = connect(port, '127.0.0.1')
+  let received = ''
+  socket.on('data', (chunk) => (received += String(chunk)))
+  for (let n = 1; n <= 30; n++) {
+    socket.write(
+      head([
+        'GET /__health HTTP/1.1',
+        'Host: x',
+        'Connection: Upgrade, HTTP2-Settings',
+        'Upgrade: h2c',
+        'HTTP2-Settings: AAMAAABk',
+      ]),
+    )
+    await until(() => received.match(/200 OK/g)?.length === n, `answer ${n}`)
+  }
+  socket.destroy()
+  t.same(warnings, [])
+})
