@@ -46,7 +46,7 @@ export interface Registration<N extends HookName> {
    * `Infinity` is for a handler that bounds itself.
    */
   readonly timeout?: number
-  /** Of `resolveUpstream`: whether the handler looks into the JSON body of requests to this service. */
+  /** Of `resolveUpstream`: whether the handler looks at `field` or `body` of requests to this service. */
   readonly readsBody?: (service: Service | undefined) => boolean
   readonly handler: Hooks[N]
 }

@@ -14,52 +14,45 @@ export interface Decision {
   readonly strategy?: string
 }
 
-/** How large a body may be that routing looks into, in bytes. */
-const MAX_BODY_BYTES = 10 * 1024 * 1024
-const NONE: ReadonlySet<Instance> = new Set()
+/** What a request is asked to go by. */
+export interface RoutingQuestion {
+  readonly hooks: HookLists
+  readonly request: RequestView
+  /** Undefined when a front door asks which service is meant. */
+  readonly service: Service | undefined
+  /** Instances that have failed this very request already. */
+  readonly exclude: ReadonlySet<Instance>
+  /** How large a body may be that routing looks into. */
+  readonly maxBodyBytes: number
+}
 
 /**
  * Asks the `resolveUpstream` handlers where a request goes; without an opinion the first instance is meant. Answers without a
  * promise as long as nobody reads the body or waits.
  * @throws {HestiaError} `routing_failed`, `no_instance`, `body_too_large`; also as the promise's reason.
  */
-export function route(
-  hooks: HookLists,
-  request: RequestView,
-  service: Service | undefined,
-  exclude: ReadonlySet<Instance> = NONE,
-): Decision | Promise<Decision> {
-  if (request.isJson && hooks.readsBody(service)) {
-    return request.readBody(MAX_BODY_BYTES).then(() => resolve(hooks, request, service, exclude))
+export function route(question: RoutingQuestion): Decision | Promise<Decision> {
+  const { hooks, request, service, maxBodyBytes } = question
+  if (request.hasReadableBody && hooks.readsBody(service)) {
+    return request.readBody(maxBodyBytes).then(() => resolve(question))
   }
-  return resolve(hooks, request, service, exclude)
+  return resolve(question)
 }
 
-function resolve(
-  hooks: HookLists,
-  request: RequestView,
-  service: Service | undefined,
-  exclude: ReadonlySet<Instance>,
-): Decision | Promise<Decision> {
+function resolve(question: RoutingQuestion): Decision | Promise<Decision> {
+  const { hooks, request, service, exclude } = question
   const answer = hooks.resolveUpstream({ request, service, exclude })
-  return answer instanceof Promise
-    ? answer.then((late) => decide(hooks, request, service, exclude, late))
-    : decide(hooks, request, service, exclude, answer)
+  return answer instanceof Promise ? answer.then((late) => decide(question, late)) : decide(question, answer)
 }
 
-function decide(
-  hooks: HookLists,
-  request: RequestView,
-  service: Service | undefined,
-  exclude: ReadonlySet<Instance>,
-  answer: Answer | undefined,
-): Decision | Promise<Decision> {
+function decide(question: RoutingQuestion, answer: Answer | undefined): Decision | Promise<Decision> {
+  const { service, exclude } = question
   if (!answer) return { instance: firstOf(service, exclude), reason: 'base_url', plugin: 'core' }
   const { plugin, resolution } = answer
   if ('instance' in resolution) return { ...resolution, plugin }
   if (service)
     throw new HestiaError('routing_failed', { message: `Plugin ${plugin} answered a service where an instance was asked for.` })
-  return route(hooks, request, resolution.service, exclude)
+  return route({ ...question, service: resolution.service })
 }
 
 function firstOf(service: Service | undefined, exclude: ReadonlySet<Instance>): Instance {

@@ -39,10 +39,13 @@ export default definePlugin({
     }
 
     for (const service of hestia.services) armAll(service.id)
-    const unsubscribe = hestia.events.subscribe((event) => {
-      if (event.type === 'instance.state') armAll(event.service, event.instance)
-      else if (event.type === 'service.changed') armAll(event.service)
-    })
+    const unsubscribe = hestia.events.subscribe(
+      (event) => {
+        if (event.type === 'instance.state') armAll(event.service, event.instance)
+        else armAll(event.service)
+      },
+      ['instance.state', 'service.changed'],
+    )
     app.addHook('onClose', () => {
       unsubscribe()
       for (const timer of timers.values()) clearTimeout(timer)

@@ -5,6 +5,7 @@ import {
   type Instance,
   type InstanceView,
   messageOf,
+  type RequestView,
   type ResolvedService,
   type Service,
   type ServiceView,
@@ -21,8 +22,7 @@ export default definePlugin({
       return name === undefined ? undefined : hestia.strategies.get(name)
     }
     const views = new WeakMap<Service, { readonly config: ResolvedService; readonly view: ServiceView }>()
-    const viewOf = (service: Service, exclude: ReadonlySet<Instance>): ServiceView => {
-      if (exclude.size > 0) return makeView(service, (instance) => !exclude.has(instance))
+    const viewOf = (service: Service): ServiceView => {
       const known = views.get(service)
       if (known?.config === service.config) return known.view
       const view = makeView(service)
@@ -35,18 +35,45 @@ export default definePlugin({
       handler: ({ request, service, exclude }) => {
         const strategy = strategyOf(service)
         if (!service || !strategy) return undefined
-        const view = viewOf(service, exclude)
-        const choice = ask(strategy, service, () => strategy.select(request, view))
-        if (!choice) return undefined
-        const withReason = typeof choice === 'object' && 'instance' in choice ? choice : undefined
-        const instance = Shown.instanceOf(withReason?.instance ?? choice)
-        if (!instance || !service.all.includes(instance)) throw failed(strategy, service, 'it answered none of the instances')
-        const reason = withReason?.reason === 'mapping' ? 'mapping' : 'strategy'
-        return exclude.has(instance) ? undefined : { instance, reason, strategy: strategy.name }
+        if (service.config.starters.length === 0 && !request.passive) lookAfter(service)
+        const first = pick(strategy, service, request, viewOf(service))
+        if (!first || !exclude.has(first.instance)) return first
+        // What a mapping says holds: elsewhere nobody has what the request asks for.
+        if (first.reason === 'mapping')
+          throw new HestiaError('no_instance', { message: `Instance ${first.instance.name} alone can take it.` })
+        const second = pick(
+          strategy,
+          service,
+          request,
+          makeView(service, (instance) => !exclude.has(instance)),
+        )
+        return second && !exclude.has(second.instance) ? second : undefined
       },
     })
   },
 })
+
+type Picked = { readonly instance: Instance; readonly reason: 'mapping' | 'strategy'; readonly strategy: string }
+
+/** @throws {HestiaError} `routing_failed`, when the strategy throws or answers what is no instance. */
+function pick(strategy: Strategy, service: Service, request: RequestView, view: ServiceView): Picked | undefined {
+  const choice = ask(strategy, service, () => strategy.select(request, view))
+  if (!choice) return undefined
+  const withReason = typeof choice === 'object' && 'instance' in choice ? choice : undefined
+  const instance = Shown.instanceOf(withReason?.instance ?? choice)
+  if (!instance || !service.all.includes(instance)) throw failed(strategy, service, 'it answered none of the instances')
+  return { instance, reason: withReason?.reason === 'mapping' ? 'mapping' : 'strategy', strategy: strategy.name }
+}
+
+/**
+ * What no starter brings up is there already, or will be, and being started means being probed: done ahead, a strategy sees what
+ * is really up. Nobody waits for it, and what goes wrong with it is an event of its own.
+ */
+function lookAfter({ instances }: Service): void {
+  for (const instance of instances) {
+    if (instance.state === 'cold' && !instance.cooling) instance.start('strategies').catch(() => undefined)
+  }
+}
 
 /** What a strategy gets to see of an instance: always as it is now, with nothing on it that could be called or changed. */
 class Shown implements InstanceView {
@@ -86,7 +113,7 @@ class Shown implements InstanceView {
   }
 
   get healthy(): boolean {
-    return this.#instance.healthy
+    return this.#instance.usable
   }
 
   get inFlight(): number {

@@ -3,12 +3,12 @@ import { defineStrategy, type InstanceName, Type } from 'hestia'
 const named = (instance: InstanceName, wanted: string): boolean =>
   instance.name === wanted || instance.url.replace(/\/$/, '') === wanted.replace(/\/$/, '')
 
-/** Picks the instance that a field of the JSON body stands for: `{"model": "llama3"}` goes where `by_model.llama3` says. */
+/** Picks the instance that a field of the body (JSON or a form) stands for: `{"model": "llama3"}` goes where `by_model.llama3` says. */
 export default defineStrategy({
   name: 'model_router',
   routing: Type.Object(
     {
-      model_key: Type.String({ minLength: 1, default: 'model', description: 'The field of the JSON body that decides.' }),
+      model_key: Type.String({ minLength: 1, default: 'model', description: 'The field of the body that decides.' }),
       by_model: Type.Record(Type.String(), Type.String(), {
         default: {},
         description: 'URL or name of the instance for each value of the field.',
@@ -24,8 +24,8 @@ export default defineStrategy({
       .map(([model, wanted]) => `by_model.${model} names "${wanted}", which is none of the instances of this service`),
 
   select(request, { instances, routing: { model_key, by_model } }) {
-    const model = (request.body as Record<string, unknown> | null | undefined)?.[model_key]
-    if (typeof model !== 'string' || !Object.hasOwn(by_model, model)) return undefined
+    const model = request.field(model_key)
+    if (model === undefined || !Object.hasOwn(by_model, model)) return undefined
     const instance = instances.find((candidate) => named(candidate, by_model[model]!))
     return instance && { instance, reason: 'mapping' }
   },

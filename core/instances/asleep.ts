@@ -1,9 +1,9 @@
 import { HestiaError } from '../errors.ts'
 import type { Place } from './lifecycle.ts'
 
-/** Answer to a passive request that meets an instance that is not hot. */
+/** Answer to a passive request that meets an instance that is not hot, or held. */
 export const asleep = ({ service, name }: Place): HestiaError =>
   new HestiaError('no_instance', {
-    message: `Instance ${name} of service ${service.id} is not running, and this request is not one that starts it.`,
+    message: `Instance ${name} of service ${service.id} takes no requests now, and this request is none that starts it or waits.`,
     fields: { service: service.id, instance: name },
   })

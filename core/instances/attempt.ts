@@ -1,4 +1,5 @@
 import type { StartPolicy } from '../../schemas/service.ts'
+import { asError } from '../errors.ts'
 
 /**
  * The bounds of one start attempt: ends when its time is up, when its starter sees it fail, or with the start it is part of.
@@ -12,6 +13,9 @@ export class Attempt {
   #endsAt: number
   #timer: NodeJS.Timeout | undefined
   #lastNote = ''
+  #pauses = 0
+  #pausedAt = 0
+  #over = false
 
   constructor(policy: Readonly<StartPolicy>, outer: AbortSignal) {
     this.#policy = policy
@@ -32,12 +36,33 @@ export class Attempt {
     this.#endsAt = Math.max(this.#endsAt, performance.now() + this.#policy.stall_ms)
   }
 
+  /** Waits with the clock stopped, but no longer than the attempt lasts. @throws the signal's reason when it is over. */
+  async untimed<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this
+    if (this.#pauses++ === 0) this.#pausedAt = performance.now()
+    clearTimeout(this.#timer)
+    const over = new Promise<never>((_, reject) => {
+      const abort = () => reject(asError(signal.reason))
+      if (signal.aborted) abort()
+      else signal.addEventListener('abort', abort, { once: true })
+    })
+    try {
+      return await Promise.race([work, over])
+    } finally {
+      if (--this.#pauses === 0 && !this.#over) {
+        this.#endsAt += performance.now() - this.#pausedAt
+        if (this.#policy.timeout_ms > 0) this.#arm()
+      }
+    }
+  }
+
   fail(reason: unknown): void {
     this.end()
     this.#controller.abort(reason)
   }
 
   end(): void {
+    this.#over = true
     clearTimeout(this.#timer)
     this.#outer.removeEventListener('abort', this.#abort)
   }

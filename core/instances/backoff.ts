@@ -24,7 +24,8 @@ export class Backoff {
       fields: { service: service.id, instance: name, cause: why, attempts },
     })
     this.#until = performance.now() + retryAfterMs
-    this.#failures++
+    // What Hestia only waits for isn't worn out by being asked.
+    if (service.config.starters.length > 0) this.#failures++
     this.#error = error
     return { error, retryAfterMs }
   }

@@ -1,9 +1,9 @@
-import type { ResolvedInstance, Section } from '../config/types.ts'
+import type { ResolvedInstance } from '../config/types.ts'
 import { HestiaError } from '../errors.ts'
 import { asleep } from './asleep.ts'
 import { Backoff } from './backoff.ts'
 import type { Lease } from './lease.ts'
-import type { Owner, StarterData, Surroundings } from './lifecycle.ts'
+import type { Owner, Surroundings } from './lifecycle.ts'
 import { Occupancy } from './occupancy.ts'
 import { StartRun } from './start-run.ts'
 import type { InstanceState, StopReason } from './state.ts'
@@ -15,11 +15,7 @@ const STABLE_AFTER_MS = 10_000
  * One place where a service can run; the unit of lifecycle. Every decision to start or stop is taken here, in the same tick
  * in which the state changes, so that no two starts run at once and nobody acts on an outdated state.
  */
-export class Instance extends Occupancy {
-  readonly service: Owner<Instance>
-  readonly name: string
-  /** Records of the starters, by plugin; emptied when the instance is cold. */
-  data: Record<string, StarterData> = {}
+export class Instance extends Occupancy<Instance> {
   /** False after failures, until a probe or a start goes well. */
   healthy = true
   /** Not stopped for idleness before this moment (`performance.now()`). */
@@ -27,46 +23,34 @@ export class Instance extends Occupancy {
   readonly #around: Surroundings<Instance>
   readonly #who: { readonly service: string; readonly instance: string }
   readonly #backoff = new Backoff()
-  #settings: ResolvedInstance
-  #url: string
   #state: InstanceState = 'cold'
   #hotSince = 0
   #run: StartRun<Instance> | undefined
   #down: Promise<void> | undefined
   #asking = false
   #closed: HestiaError | undefined
+  #atCold: (() => void)[] = []
 
   constructor(service: Owner<Instance>, settings: ResolvedInstance, around: Surroundings<Instance>) {
-    super()
-    this.service = service
-    this.name = settings.name
-    this.#settings = settings
-    this.#url = settings.url
+    super(service, settings)
     this.#around = around
     this.#who = { service: service.id, instance: settings.name }
-  }
-
-  /** Unique over all services. */
-  get id(): string {
-    return `${this.service.id}/${this.name}`
   }
 
   get state(): InstanceState {
     return this.#state
   }
 
-  /** Where it answers. A changed URL counts from the next start on. */
-  get url(): string {
-    return this.#url
+  protected override get isCold(): boolean {
+    return this.#state === 'cold'
   }
 
-  get settings(): ResolvedInstance {
-    return this.#settings
-  }
-
-  /** The section of a plugin, as the configuration has it now. */
-  section<T = Section>(plugin: string): T | undefined {
-    return this.#settings.sections[plugin] as T | undefined
+  /**
+   * Whether a request sent there is likely to be answered. One that is down is as good as new once its pause after a failure is
+   * over: starting it is what shows.
+   */
+  get usable(): boolean {
+    return this.#state === 'hot' || this.#state === 'starting' ? this.healthy : this.cooling === undefined
   }
 
   /** Milliseconds since the current start began; undefined unless it is starting. */
@@ -79,18 +63,12 @@ export class Instance extends Occupancy {
     return this.#backoff.refusal
   }
 
-  /** Takes changed settings: soft ones count at once, the URL at the next start. */
-  update(settings: ResolvedInstance): void {
-    this.#settings = settings
-    if (this.#state === 'cold') this.#url = settings.url
-  }
-
   /**
-   * A lease, if the instance is hot and takes requests. A passive request neither wakes an instance nor keeps it awake.
-   * @throws {HestiaError} `no_instance` for a passive request, when the instance is not hot.
+   * A lease, if the instance is hot, not held and takes requests. A passive request neither wakes an instance nor keeps it awake.
+   * @throws {HestiaError} `no_instance` for a passive request, when it would have to wait.
    */
   tryAcquire(passive = false): Lease | undefined {
-    if (this.#state === 'hot' && !this.#closed) return this.lease(passive)
+    if (this.#state === 'hot' && !this.#closed && !this.held) return this.lease(passive)
     if (passive) throw asleep(this)
     return undefined
   }
@@ -106,20 +84,15 @@ export class Instance extends Occupancy {
   join(): void {
     const refusal = this.#closed ?? (this.#state === 'cold' ? this.cooling : undefined)
     if (refusal) throw refusal
-    this.waiters++
-    this.#run?.wanted()
+    this.arrived()
+    this.#run?.reconsider()
     if (this.#state === 'cold') this.#begin('request')
   }
 
   /** One less waits. A start that nobody waits for any more goes on or ends, as `start.abandon` says. */
   leave(): void {
-    this.waiters--
-    const run = this.#run
-    const { abandon, linger_ms } = this.service.config.start
-    if (this.waiters > 0 || this.#state !== 'starting' || !run || run.pinned || abandon === 'finish') return
-    run.unwanted(linger_ms, () => {
-      if (this.waiters === 0 && !run.pinned) this.#abortStart('nobody waits for it any more')
-    })
+    this.departed()
+    this.#run?.reconsider()
   }
 
   /**
@@ -144,7 +117,7 @@ export class Instance extends Occupancy {
    * state changes, whether it is still free.
    * @returns false when it turned out to be busy.
    */
-  async stop(reason: StopReason, isFree: () => boolean = () => this.inFlight === 0 && this.waiters === 0): Promise<boolean> {
+  async stop(reason: StopReason, isFree: () => boolean = () => this.inFlight === 0 && this.waiting === 0): Promise<boolean> {
     const asks = reason === 'idle' || reason === 'evicted'
     if (this.#state === 'starting') {
       if (reason === 'idle' || (asks && !isFree())) return false
@@ -167,7 +140,8 @@ export class Instance extends Occupancy {
     if (this.#state !== 'hot') return
     this.#around.events.emit('instance.crashed', { ...this.#who, error: error.message })
     this.setHealth(false, error.message)
-    if (performance.now() - this.#hotSince < STABLE_AFTER_MS) this.#noteFailure(`it ended soon after its start: ${error.message}`)
+    if (this.isManaged && performance.now() - this.#hotSince < STABLE_AFTER_MS)
+      this.#noteFailure(`it ended soon after its start: ${error.message}`)
     if (this.state === 'hot') this.#bringDown('crashed', false)
   }
 
@@ -191,9 +165,19 @@ export class Instance extends Occupancy {
     if (this.inFlight === 0 && error.code === 'service_removed') void this.stop('removed')
   }
 
+  /** Ends when it is cold: when nothing is in flight any more, or after `timeoutMs` whatever is. For one that was closed. */
+  async gone(timeoutMs: number): Promise<void> {
+    const timer = setTimeout(() => {
+      if (this.#closed) void this.stop('removed')
+    }, timeoutMs).unref()
+    while (this.#state !== 'cold' && this.#closed) await new Promise<void>((resolve) => this.#atCold.push(resolve))
+    clearTimeout(timer)
+  }
+
   /** Takes requests again, after its service was removed and came back. */
   reopen(): void {
     this.#closed = undefined
+    for (const tell of this.#atCold.splice(0)) tell()
   }
 
   /** Whether a plugin says that it is still busy. */
@@ -208,7 +192,10 @@ export class Instance extends Occupancy {
   }
 
   #begin(cause: string): void {
-    const run = new StartRun(this, this.#around, (attempt) => this.#becomeHot(run, attempt))
+    const run = new StartRun(this, this.#around, {
+      succeeded: (attempt) => this.#becomeHot(run, attempt),
+      unwanted: () => this.#abortStart('nobody waits for it any more'),
+    })
     this.#run = run
     this.#become('starting', cause)
     void run.go().then((error) => {
@@ -221,7 +208,7 @@ export class Instance extends Occupancy {
     const now = performance.now()
     this.#run = undefined
     this.#hotSince = now
-    this.restartIdleClock()
+    this.beginAnew()
     this.#backoff.lift()
     this.#become('hot', 'ready')
     this.setHealth(true, 'it was started')
@@ -271,13 +258,14 @@ export class Instance extends Occupancy {
   #becomeCold(reason: string): void {
     this.#down = undefined
     this.keepUntil = 0
-    this.#url = this.#settings.url
+    this.moveToConfigured()
     this.#become('cold', reason)
+    for (const tell of this.#atCold.splice(0)) tell()
   }
 
   /** Those who came while it was going down wait for its next start, if there may be one. */
   #restartIfWanted(): void {
-    if (this.waiters === 0 || this.#state !== 'cold') return
+    if (this.waiting === 0 || this.#state !== 'cold') return
     const refusal = this.#closed ?? this.cooling
     if (refusal) this.tell('failed', refusal)
     else this.#begin('request')

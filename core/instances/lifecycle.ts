@@ -28,6 +28,11 @@ export interface BeforeStart<I> {
   readonly signal: AbortSignal
   /** Reports a sign of life; extends a stall-aware timeout. */
   readonly progress: (note: string) => void
+  /**
+   * Waits for what must come before the start itself, as a place on a device. That time does not count into
+   * `start.timeout_ms`, and once nobody waits for the instance any more the start is given up, whatever `start.abandon` says.
+   */
+  readonly standBy: <T>(work: Promise<T>) => Promise<T>
 }
 
 export interface OnReady<I> {
@@ -63,4 +68,6 @@ export interface Lifecycle<I> {
 export interface Surroundings<I> {
   readonly events: Events
   hooks(): Lifecycle<I>
+  /** Ends when nothing that is being removed runs at this URL any more; undefined when nothing does. */
+  vacated(url: string): Promise<void> | undefined
 }

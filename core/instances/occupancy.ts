@@ -1,16 +1,22 @@
 import { type HestiaError, messageOf } from '../errors.ts'
 import { Lease } from './lease.ts'
+import { Site } from './site.ts'
 
-/** What those who wait are told, in the tick in which it happens; `failed`: they wait in vain. */
+/**
+ * What those who wait are told, in the tick in which it happens: it is hot; there may be room, as a lease was given back or a
+ * hold has ended; `failed`: they wait in vain.
+ */
 export type Change = 'hot' | 'returned' | 'failed'
 export type InstanceListener = (change: Change, error?: HestiaError) => void
 
-/** Who uses an instance: the requests in flight on it, those who wait for it, and since when nobody does. */
-export abstract class Occupancy {
+/** Who uses an instance: the requests in flight on it, those who wait for it, since when nobody does, and whether it lets any in. */
+export abstract class Occupancy<I> extends Site<I> {
   readonly #leases = new Set<Lease>()
   readonly #listeners = new Set<InstanceListener>()
   #idleSince = performance.now()
-  protected waiters = 0
+  #waiters = 0
+  #waitingSince = 0
+  #held = false
 
   get leases(): ReadonlySet<Lease> {
     return this.#leases
@@ -22,7 +28,37 @@ export abstract class Occupancy {
 
   /** How many wait for it to be hot, or for their turn. */
   get waiting(): number {
-    return this.waiters
+    return this.#waiters
+  }
+
+  /** Since when there is always somebody who waits (`performance.now()`); undefined when nobody does. */
+  get waitingSince(): number | undefined {
+    return this.#waiters > 0 ? this.#waitingSince : undefined
+  }
+
+  protected arrived(): void {
+    if (this.#waiters++ === 0) this.#waitingSince = performance.now()
+  }
+
+  protected departed(): void {
+    this.#waiters--
+  }
+
+  /** Whether it gives no leases though it may be hot. */
+  get held(): boolean {
+    return this.#held
+  }
+
+  /** Lets nobody in: who comes waits, who is in goes on. Until `unhold`, or until it becomes hot anew. */
+  hold(): void {
+    this.#held = true
+  }
+
+  /** Lets in who waited. */
+  unhold(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.tell('returned')
   }
 
   /** When the last request ended that was not passive, or when it became hot (`performance.now()`). */
@@ -54,8 +90,10 @@ export abstract class Occupancy {
     return lease
   }
 
-  protected restartIdleClock(): void {
+  /** It has become hot: unused so far, and whoever held it held its former life. */
+  protected beginAnew(): void {
     this.#idleSince = performance.now()
+    this.#held = false
   }
 
   /** A listener that throws harms neither the others nor the change it was told of. */

@@ -8,14 +8,14 @@ import type { StopReason } from './state.ts'
 /** All services. Outside every generation: a reload changes settings here and touches nothing that did not change. */
 export class Services implements Iterable<Service> {
   readonly #services = new Map<string, Service>()
-  /** Removed from the configuration, but not over yet; picked up again if they come back. */
-  readonly #leaving = new Map<string, Service>()
-  /** The same of single instances; these don't come back. */
-  readonly #leavingInstances = new Set<Instance>()
+  /** Removed from the configuration; picked up again if they come back before they are gone. */
+  readonly #removed = new Map<string, Service>()
+  /** Instances that are being removed, with the promise that ends when they are gone. */
+  readonly #leaving = new Map<Instance, Promise<void>>()
   readonly #around: Surroundings<Instance>
 
-  constructor(around: Surroundings<Instance>) {
-    this.#around = around
+  constructor(around: Omit<Surroundings<Instance>, 'vacated'>) {
+    this.#around = { ...around, hooks: () => around.hooks(), vacated: (url) => this.#vacated(url) }
   }
 
   get(id: string): Service | undefined {
@@ -41,11 +41,12 @@ export class Services implements Iterable<Service> {
   /** Brings the services in line with a configuration, in one tick: the swap of a reload. `same` tells unchanged ones. */
   reconcile(config: Config, same: (a: ResolvedService, b: ResolvedService) => boolean): void {
     const { events } = this.#around
+    const { drain_timeout_ms } = config.server
     for (const [id, service] of this.#services) {
       if (config.services[id]) continue
       this.#services.delete(id)
-      this.#leaving.set(id, service)
-      service.close(removed(id))
+      this.#removed.set(id, service)
+      for (const instance of service.all) this.#remove(instance, drain_timeout_ms)
       events.emit('service.removed', { service: id })
     }
     for (const [id, settings] of Object.entries(config.services)) {
@@ -54,21 +55,29 @@ export class Services implements Iterable<Service> {
         this.#services.set(id, new Service(settings, this.#around))
         events.emit('service.added', { service: id })
       } else if (!same(service.config, settings)) {
-        for (const instance of service.update(settings)) {
-          this.#leavingInstances.add(instance)
-          instance.close(removed(instance.id))
-        }
+        for (const instance of service.update(settings)) this.#remove(instance, drain_timeout_ms)
         events.emit('service.changed', { service: id })
       }
     }
-    for (const [id, service] of this.#leaving) if (service.all.every(isOver)) this.#leaving.delete(id)
-    for (const instance of this.#leavingInstances) if (isOver(instance)) this.#leavingInstances.delete(instance)
+    for (const [id, service] of this.#removed)
+      if (!service.all.some((instance) => this.#leaving.has(instance))) this.#removed.delete(id)
+  }
+
+  /** Takes nobody any more and goes when nothing is in flight; open streams don't hold it up for longer than requests may take. */
+  #remove(instance: Instance, drainTimeoutMs: number): void {
+    const what = instance.name === 'default' ? instance.service.id : instance.id
+    instance.close(new HestiaError('service_removed', { message: `${what} is no longer configured.` }))
+    const gone = instance.gone(drainTimeoutMs).then(() => {
+      if (this.#leaving.get(instance) === gone) this.#leaving.delete(instance)
+    })
+    this.#leaving.set(instance, gone)
   }
 
   #comeBack(id: string): Service | undefined {
-    const service = this.#leaving.get(id)
+    const service = this.#removed.get(id)
     if (!service) return undefined
-    this.#leaving.delete(id)
+    this.#removed.delete(id)
+    for (const instance of service.all) this.#leaving.delete(instance)
     service.reopen()
     this.#services.set(id, service)
     this.#around.events.emit('service.added', { service: id })
@@ -80,13 +89,18 @@ export class Services implements Iterable<Service> {
     for (const service of this.#services.values()) service.close(error)
   }
 
-  /** Stops every instance, also those of services that are being removed. */
+  /** Stops every instance, also those that are being removed. */
   async stopAll(reason: StopReason): Promise<void> {
-    const all = [...this.#services.values(), ...this.#leaving.values()].flatMap((service) => [...service.all])
-    await Promise.all([...all, ...this.#leavingInstances].map((instance) => instance.stop(reason)))
+    const all = [...this.#services.values()].flatMap((service) => [...service.all])
+    await Promise.all([...all, ...this.#leaving.keys()].map((instance) => instance.stop(reason)))
+  }
+
+  /** What was renamed comes back under another name at the same place: there it must have ended first. */
+  #vacated(url: string): Promise<void> | undefined {
+    const origin = originOf(url)
+    const leaving = [...this.#leaving].filter(([instance]) => originOf(instance.url) === origin)
+    return leaving.length === 0 ? undefined : Promise.all(leaving.map(([, gone]) => gone)).then(() => undefined)
   }
 }
 
-const isOver = (instance: Instance): boolean => instance.state === 'cold' && instance.inFlight === 0
-
-const removed = (what: string): HestiaError => new HestiaError('service_removed', { message: `${what} is no longer configured.` })
+const originOf = (url: string): string => new URL(url).origin

@@ -3,8 +3,15 @@ import { asError, type HestiaError } from '../errors.ts'
 import { Attempt } from './attempt.ts'
 import type { Place, StarterData, Surroundings } from './lifecycle.ts'
 
+/** What a start tells its instance, in the tick in which it happens. */
+export interface StartOutcome {
+  succeeded(attempt: number): void
+  /** Nobody waits for it any more, and it is not to be finished for nobody. */
+  unwanted(): void
+}
+
 /** One start of an instance, over all its attempts. It belongs to the instance, not to those who wait for it. */
-export class StartRun<I extends Place & { data: Record<string, StarterData> }> {
+export class StartRun<I extends Place & { readonly url: string; readonly waiting: number; data: Record<string, StarterData> }> {
   readonly beganAt = performance.now()
   /** Ends with nothing when the instance is hot, else with why not; never rejects. */
   readonly ended: Promise<HestiaError | undefined>
@@ -12,17 +19,18 @@ export class StartRun<I extends Place & { data: Record<string, StarterData> }> {
   pinned = false
   readonly #instance: I
   readonly #around: Surroundings<I>
-  readonly #becomeHot: (attempt: number) => void
+  readonly #outcome: StartOutcome
   readonly #controller = new AbortController()
   #attempt: Attempt | undefined
   #resolve!: (error: HestiaError | undefined) => void
   #linger: NodeJS.Timeout | undefined
+  /** How many handlers wait for what must come before the start itself. */
+  #standingBy = 0
 
-  /** `becomeHot` is called in the very tick in which an attempt is seen to have succeeded. */
-  constructor(instance: I, around: Surroundings<I>, becomeHot: (attempt: number) => void) {
+  constructor(instance: I, around: Surroundings<I>, outcome: StartOutcome) {
     this.#instance = instance
     this.#around = around
-    this.#becomeHot = becomeHot
+    this.#outcome = outcome
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve
     })
@@ -60,10 +68,21 @@ export class StartRun<I extends Place & { data: Record<string, StarterData> }> {
       attempt.progress(note)
       this.#around.events.emit('instance.progress', { service: instance.service.id, instance: instance.name, note })
     }
+    const standBy = async <T>(work: Promise<T>): Promise<T> => {
+      this.#standingBy++
+      this.reconsider()
+      try {
+        return await attempt.untimed(work)
+      } finally {
+        this.#standingBy--
+      }
+    }
     try {
-      await this.#around.hooks().beforeStart({ instance, attempt: number, signal: attempt.signal, progress })
+      const leaving = this.#around.vacated(instance.url)
+      if (leaving) await standBy(leaving)
+      await this.#around.hooks().beforeStart({ instance, attempt: number, signal: attempt.signal, progress, standBy })
       attempt.signal.throwIfAborted()
-      this.#becomeHot(number)
+      this.#outcome.succeeded(number)
       return undefined
     } catch (thrown) {
       attempt.fail(thrown)
@@ -83,19 +102,23 @@ export class StartRun<I extends Place & { data: Record<string, StarterData> }> {
 
   /** Gives the whole start up. */
   abort(error: HestiaError): void {
-    this.wanted()
+    clearTimeout(this.#linger)
     this.#controller.abort(error)
   }
 
-  /** Somebody waits again. */
-  wanted(): void {
+  /** Who waits has changed: when nobody does for `start.linger_ms`, the start may be given up. */
+  reconsider(): void {
     clearTimeout(this.#linger)
+    if (!this.#isUnwanted()) return
+    this.#linger = setTimeout(() => {
+      if (this.#isUnwanted()) this.#outcome.unwanted()
+    }, this.#instance.service.config.start.linger_ms)
   }
 
-  /** Nobody waits any more: `act` unless somebody comes within `lingerMs`. */
-  unwanted(lingerMs: number, act: () => void): void {
-    clearTimeout(this.#linger)
-    this.#linger = setTimeout(act, lingerMs)
+  /** What has not really begun is not finished for nobody, whatever the policy. */
+  #isUnwanted(): boolean {
+    if (this.#instance.waiting > 0 || this.pinned || this.signal.aborted) return false
+    return this.#standingBy > 0 || this.#instance.service.config.start.abandon === 'abort'
   }
 
   end(error?: HestiaError): void {

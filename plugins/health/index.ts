@@ -1,10 +1,11 @@
 import { dirname, resolve } from 'node:path'
 import { definePlugin, type Instance, messageOf } from 'hestia'
 import { HealthOptions } from '../../schemas/health.ts'
-import { type Probe, statusMatcher } from './probe.ts'
+import { statusMatcher } from '../../schemas/status-list.ts'
+import type { Probe } from './probe.ts'
 import { pause, untilReady } from './ready.ts'
-import { watchRecovery } from './recovery.ts'
 import { missingReadiness } from './rule.ts'
+import { isWatched, watchHealth } from './watch.ts'
 
 /** What of the section `proxy` matters to a probe too. */
 interface Tls {
@@ -12,7 +13,10 @@ interface Tls {
   readonly reject_unauthorized?: boolean
 }
 
-/** Says when an instance that is being started is ready, and when one that failed is well again; else it asks nothing. */
+/**
+ * Says when an instance that is being started is ready, and when one that failed is well again. One that is well it leaves
+ * alone, unless `active` is on.
+ */
 export default definePlugin({
   name: 'health',
   options: HealthOptions,
@@ -21,7 +25,7 @@ export default definePlugin({
   setup(app, defaults) {
     const { hestia } = app
     const { log } = hestia
-    const recoveries = new Map<Instance, AbortController>()
+    const watches = new Map<Instance, AbortController>()
     // While a reload passes, the newest configuration may be one in which this plugin is off.
     const optionsOf = (instance: Instance): HealthOptions => instance.section<HealthOptions>('health') ?? defaults
     const probeOf = (instance: Instance, options: HealthOptions) => makeProbe(instance, options, dirname(hestia.config.file))
@@ -39,28 +43,31 @@ export default definePlugin({
     })
 
     const watch = (instance: Instance): void => {
-      if (recoveries.has(instance) || instance.state !== 'hot' || instance.healthy) return
+      if (watches.has(instance) || !isWatched(instance, optionsOf(instance))) return
       const controller = new AbortController()
-      recoveries.set(instance, controller)
+      watches.set(instance, controller)
       const { signal } = controller
-      watchRecovery(instance, () => optionsOf(instance), probeOf, signal)
+      watchHealth(instance, () => optionsOf(instance), probeOf, signal)
         .catch((thrown: unknown) => {
           if (!signal.aborted) log.error(`the probes of ${instance.id} ended: ${messageOf(thrown)}`)
         })
         .finally(() => {
-          recoveries.delete(instance)
+          watches.delete(instance)
           if (!signal.aborted) watch(instance)
         })
     }
 
     for (const service of hestia.services) for (const instance of service.all) watch(instance)
-    const unsubscribe = hestia.events.subscribe((event) => {
-      if (event.type !== 'instance.health' || event.healthy) return
-      for (const instance of hestia.services.get(event.service)?.all ?? []) if (instance.name === event.instance) watch(instance)
-    })
+    const unsubscribe = hestia.events.subscribe(
+      (event) => {
+        for (const instance of hestia.services.get(event.service)?.all ?? [])
+          if (instance.name === event.instance) watch(instance)
+      },
+      ['instance.ready', 'instance.health'],
+    )
     app.addHook('onClose', () => {
       unsubscribe()
-      for (const recovery of recoveries.values()) recovery.abort(new Error('the generation has ended'))
+      for (const controller of watches.values()) controller.abort(new Error('the generation has ended'))
     })
   },
 })

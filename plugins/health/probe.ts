@@ -14,15 +14,6 @@ export interface Probe {
   readonly rejectUnauthorized: boolean
 }
 
-/** Tells the statuses of a list of single ones and ranges (`[204, '300-399']`). */
-export function statusMatcher(list: readonly (number | string)[]): (status: number) => boolean {
-  const ranges = list.map((entry) => {
-    const [from, to] = String(entry).split('-').map(Number)
-    return [from!, to ?? from!] as const
-  })
-  return (status) => ranges.some(([from, to]) => status >= from && status <= to)
-}
-
 /**
  * Probes once, over a connection of its own that is closed afterwards; follows no redirect and reads no body.
  * @returns undefined when all is well, else what was seen instead.

@@ -59,7 +59,7 @@ export default definePlugin({
 
 function candidateOf(hestia: Hestia, instance: Instance): Candidate {
   const { name, settings, state } = instance
-  const usable = isUsable(instance)
+  const { usable } = instance
   const machine = settings.machine === undefined ? undefined : hestia.config.machines[settings.machine]
   return {
     instance,
@@ -73,14 +73,10 @@ function candidateOf(hestia: Hestia, instance: Instance): Candidate {
   }
 }
 
-/** An instance that is down is as good as new once its pause is over: starting it is what shows. */
-const isUsable = (instance: Instance): boolean =>
-  instance.state === 'hot' || instance.state === 'starting' ? instance.healthy : instance.cooling === undefined
-
 /** A machine counts as away when all that runs on it has failed. */
 function isAvailable({ services }: Hestia, machine: string): boolean {
   for (const { instances } of services) {
-    if (instances.some((instance) => instance.settings.machine === machine && isUsable(instance))) return true
+    if (instances.some((instance) => instance.settings.machine === machine && instance.usable)) return true
   }
   return false
 }

@@ -96,10 +96,12 @@ export default definePlugin({
     })
 
     // A raised limit counts at once, also where nothing comes to an end that would move the line.
-    const unsubscribe = hestia.events.subscribe((event) => {
-      if (event.type !== 'service.changed') return
-      for (const instance of queue.lines.keys()) if (instance.service.id === event.service) pump(instance)
-    })
+    const unsubscribe = hestia.events.subscribe(
+      ({ service }) => {
+        for (const instance of queue.lines.keys()) if (instance.service.id === service) pump(instance)
+      },
+      ['service.changed'],
+    )
     app.addHook('onClose', unsubscribe)
   },
 })

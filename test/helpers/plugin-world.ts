@@ -65,8 +65,8 @@ export class PluginWorld {
       )
     const config: Config = {
       file: '/nowhere/hestia_config.yml',
-      server: {} as never,
-      log: {} as never,
+      server: { max_body_bytes: 10_485_760 } as never,
+      log: { level: 'silent', levels: {} } as never,
       shutdown: 'stop',
       machines: {},
       routingRules: [],

@@ -215,3 +215,77 @@ services:
     message: /hestia_config\.yml:\d+:\d+ services\.llm\.routing: by_model\.mistral names "http:\/\/c:1"/,
   })
 })
+
+t.test('R16: a service or an instance that gets another name at the same place loses no request', async (t) => {
+  const { url, configure, config, gateway, notes } = await startWithService(t, { BOOT_MS: 50, STOP_MS: 300 })
+  const base = url.replace(/\/services\/s$/, '')
+  const { pid } = await getJson(`${url}/x`)
+  let answers = 0
+  let failed = 0
+  let over = false
+  let id = 's'
+  const clients = Array.from({ length: 4 }, async () => {
+    while (!over) {
+      const { status } = await fetch(`${base}/services/${id}/x`)
+      // A request that named the service by its former name just when that ended is rightly told so.
+      if (status === 200) answers++
+      else if (status !== 404) failed++
+    }
+  })
+  const renamed = config().replace(/base_url: (\S+)/, 'instances: [{ url: "$1", name: one }]')
+  await configure(renamed)
+  await gateway.reload()
+  await until(() => notes('first request').length === 2, 'the start under the new name')
+  await configure(renamed.replace('  s:', '  other:'))
+  await gateway.reload()
+  id = 'other'
+  await until(() => notes('begin').length === 3, 'the start of the renamed service')
+  const before = answers
+  await until(() => answers > before + 10)
+  over = true
+  await Promise.all(clients)
+  t.equal(failed, 0)
+  t.notOk(isAlive(pid))
+  t.equal(notes('told to end').length, 2)
+})
+
+t.test('R13: what Hestia does not start is reached again with the first request after it has come back', async (t) => {
+  const port = await freePort()
+  const { createServer } = await import('node:http')
+  const { url } = await startGateway(t, {
+    config: `services: { s: { base_url: "http://127.0.0.1:${port}", warmup_ms: 0, models: [] } }`,
+  })
+  for (let n = 0; n < 5; n++) t.equal((await fetch(`${url}/services/s/`)).status, 502)
+  const server = createServer((_request, response) => response.end('back')).listen(port, '127.0.0.1')
+  t.teardown(() => server.close())
+  await until(() => server.listening)
+  t.equal(await (await fetch(`${url}/services/s/`)).text(), 'back')
+})
+
+t.test('R16: the URL of what Hestia does not start counts at once', async (t) => {
+  const { createServer } = await import('node:http')
+  const [a, b] = await Promise.all(
+    ['a', 'b'].map(async (name) => {
+      const server = createServer((_request, response) => response.end(name)).listen(0, '127.0.0.1')
+      t.teardown(() => server.close())
+      await until(() => server.listening)
+      return `http://127.0.0.1:${(server.address() as { port: number }).port}`
+    }),
+  )
+  const config = (to: string) => `services: { s: { base_url: "${to}", warmup_ms: 0, models: [] } }`
+  const { url, configure, gateway } = await startGateway(t, { config: config(a!) })
+  t.equal(await (await fetch(`${url}/services/s/`)).text(), 'a')
+  await configure(config(b!))
+  await gateway.reload()
+  t.equal(await (await fetch(`${url}/services/s/`)).text(), 'b')
+})
+
+t.test('R9: a removed service with an open stream goes when the time for requests under way is over', async (t) => {
+  const { url, configure, gateway, instance } = await startWithService(t, { BOOT_MS: 20 })
+  const s = instance('s')
+  const stream = await fetch(`${url}/stream`)
+  await configure('server: { drain_timeout_ms: 100 }\nservices: {}\n')
+  await gateway.reload()
+  await until(() => s.state === 'cold', 'the removed service to go')
+  await stream.text().catch(() => undefined)
+})

@@ -89,7 +89,6 @@ t.test('R12 a mapping hit never waits for another instance', async (t) => {
   holdB(true)
   const forB = post(json({ model: 'y' }))
   await until(() => instance('llm', 'b').waiting === 1, 'the request to wait for b')
-  t.equal(instance('llm', 'a').state, 'cold')
   t.equal(await post(json({ model: 'x' })), '200 a')
   t.equal(await post(form({ model: 'x' })), '200 a')
   t.equal(instance('llm', 'b').state, 'starting', 'b is still on its way')
@@ -167,6 +166,26 @@ t.test('R11 a body too large to look into is answered 413, announced or not; one
   await configure(`services: { llm: { base_url: "${a.url}", warmup_ms: 0 } }`)
   await gateway.reload()
   t.equal(await post(json({ pad: 'x'.repeat(300_000) })), '200 a', 'no strategy reads it: there is no limit')
+})
+
+t.test('R11 a strategy sees which of the instances that run elsewhere are up, without having to choose them first', async (t) => {
+  const a = await httpUpstream(t, (_request, response) => setTimeout(() => response.end('a'), 50))
+  const b = await httpUpstream(t, (_request, response) => setTimeout(() => response.end('b'), 50))
+  const { url, instance } = await startGateway(t, {
+    config: `
+services:
+  web:
+    instances: [{ name: a, url: "${a.url}" }, { name: b, url: "${b.url}" }, { name: gone, url: "http://127.0.0.1:9" }]
+    health: { tcp: true }
+    start: { timeout_ms: 100, cooldown_ms: 50 }
+    strategy: least_busy
+`,
+  })
+  const get = async () => (await fetch(`${url}/services/web/`)).text()
+  await get()
+  await until(() => instance('web', 'a').state === 'hot' && instance('web', 'b').state === 'hot', 'both to be known as up')
+  for (let i = 0; i < 5; i++) t.same((await Promise.all([get(), get()])).toSorted(), ['a', 'b'], 'each takes one')
+  t.not(instance('web', 'gone').state, 'hot')
 })
 
 t.test('R14 R16 a strategy edited, added, broken and deleted while requests flow: none fails, each change counts', async (t) => {

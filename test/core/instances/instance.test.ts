@@ -38,6 +38,7 @@ const configOf = (start: Partial<StartPolicy> = {}, instances: readonly Resolved
   routing: {},
   sections: {},
   named: [],
+  starters: ['fake'],
 })
 
 type Handlers = Partial<Pick<Hooks, 'beforeStart' | 'onReady' | 'onIdle'>> & { readonly ask?: Hooks['onIdle'] }
@@ -52,7 +53,7 @@ function make(handlers: Handlers = {}, start: Partial<StartPolicy> = {}) {
   if (handlers.beforeStart) lists.add('starter', 'beforeStart', handlers.beforeStart)
   if (handlers.onReady) lists.add('listener', 'onReady', handlers.onReady)
   if (handlers.onIdle) lists.add('starter', 'onIdle', handlers.onIdle)
-  const service = new Service(configOf(start), { events, hooks: () => lists })
+  const service = new Service(configOf(start), { events, hooks: () => lists, vacated: () => undefined })
   const instance = service.instances[0]!
   const states = () => seen.flatMap((event) => (event.type === 'instance.state' ? [event.to] : []))
   const count = (type: HestiaEvent['type']) => seen.filter((event) => event.type === type).length
@@ -329,6 +330,110 @@ t.test('R7 start.timeout_ms ends an attempt; progress puts it off when stall_ms 
   })
 })
 
+t.test('R28 a start that stands by: its clock does not run, and it is not finished for nobody', async (t) => {
+  /** A start that first waits for a place, and then for the starter. */
+  const standing = (start: Partial<StartPolicy> = {}) => {
+    const place = deferred()
+    const gate = deferred()
+    const { instance } = make(
+      {
+        beforeStart: async ({ standBy, signal }) => {
+          await standBy(Promise.race([place.promise, aborted(signal)]))
+          await Promise.race([gate.promise, aborted(signal)])
+        },
+      },
+      start,
+    )
+    return { instance, place, gate }
+  }
+  t.test('the time does not count, what follows does', async (t) => {
+    const { instance, place, gate } = standing({ timeout_ms: 40, cooldown_ms: 0 })
+    const lease = take(instance)
+    await sleep(80)
+    t.equal(instance.state, 'starting')
+    place.resolve()
+    gate.resolve()
+    ;(await lease).release()
+    await instance.stop('manual')
+    const slow = standing({ timeout_ms: 40 })
+    const inVain = take(slow.instance)
+    await sleep(20)
+    slow.place.resolve()
+    await t.rejects(inVain, { message: /it was not ready within 40 ms/ })
+  })
+  t.test('nobody waits any more', async (t) => {
+    const { instance } = standing()
+    instance.join()
+    instance.leave()
+    await until(() => instance.state === 'cold')
+    t.equal(instance.cooling, undefined, 'giving up is no failure')
+  })
+  t.test('somebody still waits, or it was asked for by hand', async (t) => {
+    const { instance, place, gate } = standing()
+    instance.join()
+    const other = take(instance)
+    instance.leave()
+    await sleep(10)
+    t.equal(instance.state, 'starting')
+    place.resolve()
+    gate.resolve()
+    ;(await other).release()
+    const byHand = standing()
+    const started = byHand.instance.start()
+    byHand.instance.join()
+    byHand.instance.leave()
+    await sleep(10)
+    byHand.place.resolve()
+    byHand.gate.resolve()
+    await started
+    t.equal(byHand.instance.state, 'hot')
+  })
+  t.test('it is stopped, and what it waits for does not care', async (t) => {
+    const { instance } = make({ beforeStart: ({ standBy }) => standBy(new Promise<void>(() => undefined)) })
+    const waiting = take(instance)
+    const stopped = instance.stop('manual')
+    await t.rejects(waiting, { code: 'start_failed', message: /it was stopped \(manual\)/ })
+    t.equal(await stopped, true)
+    t.equal(instance.state, 'cold')
+  })
+  t.test('once it has begun it is finished', async (t) => {
+    const { instance, place, gate } = standing({ linger_ms: 20 })
+    instance.join()
+    instance.leave()
+    place.resolve()
+    await sleep(40)
+    t.equal(instance.state, 'starting')
+    gate.resolve()
+    await until(() => instance.state === 'hot')
+  })
+})
+
+t.test('R28 a held instance lets nobody in: who comes waits, in line, until it is let go or has gone down', async (t) => {
+  const { instance, states } = make({}, { cooldown_ms: 0 })
+  instance.hold()
+  const lease = await take(instance)
+  instance.hold()
+  t.equal(instance.held, true)
+  t.equal(instance.tryAcquire(), undefined)
+  t.throws(() => instance.tryAcquire(true), { code: 'no_instance' }, 'a passive request does not wait')
+  const waiting = take(instance)
+  t.equal(instance.waiting, 1)
+  t.ok(instance.waitingSince! <= performance.now())
+  t.equal(instance.inFlight, 1, 'who is in goes on')
+  instance.unhold()
+  ;(await waiting).release()
+  t.equal(instance.waitingSince, undefined)
+
+  instance.hold()
+  const next = take(instance)
+  t.equal(await instance.stop('evicted', () => instance.inFlight === 0), false, 'not in the middle of a request')
+  lease.release()
+  t.equal(await instance.stop('evicted', () => instance.inFlight === 0), true)
+  ;(await next).release()
+  t.equal(instance.held, false, 'that was the hold of its former life')
+  t.same(states(), ['starting', 'hot', 'stopping', 'cold', 'starting', 'hot'])
+})
+
 t.test('R8 a starter that sees its child die ends the attempt at once', async (t) => {
   const { instance } = make({ beforeStart: ({ signal }) => aborted(signal) }, { attempts: 1 })
   const waiting = take(instance)
@@ -603,8 +708,11 @@ class World {
   pendingStart: ReturnType<typeof deferred> | undefined
   pendingStop: ReturnType<typeof deferred> | undefined
   pendingAnswer: ReturnType<typeof deferred> | undefined
+  pendingPlace: ReturnType<typeof deferred> | undefined
   keep = 0
   calm = false
+  /** Whether starts have to wait for a place. */
+  crowded = false
 
   constructor() {
     const lists = new HookLists(this.events)
@@ -615,6 +723,15 @@ class World {
         this.pendingAnswer = deferred()
         await this.pendingAnswer.promise
         return this.keep > 0 ? { keepFor: this.keep } : undefined
+      },
+    })
+    lists.add('placer', 'beforeStart', {
+      order: 'pre',
+      handler: async ({ signal, standBy }) => {
+        if (this.calm || !this.crowded) return
+        const place = deferred()
+        this.pendingPlace = place
+        await standBy(Promise.race([place.promise, aborted(signal)]))
       },
     })
     lists.add('starter', 'beforeStart', async ({ signal }) => {
@@ -645,10 +762,15 @@ class World {
       if (event.type !== 'instance.state') return
       if (event.from !== this.state) this.faults.push(`left ${event.from} while in ${this.state}`)
       if (!LEGAL[event.from].includes(event.to)) this.faults.push(`illegal: ${event.from} -> ${event.to}`)
+      if (event.to === 'hot' && this.instance.held) this.faults.push('a hold outlived what was held')
       if (event.to === 'cold' && this.running) this.faults.push('cold, but the backend runs')
       this.state = event.to
     })
-    this.service = new Service(configOf({ cooldown_ms: 0 }), { events: this.events, hooks: () => lists })
+    this.service = new Service(configOf({ cooldown_ms: 0 }), {
+      events: this.events,
+      hooks: () => lists,
+      vacated: () => undefined,
+    })
     this.instance = this.service.instances[0]!
   }
 
@@ -656,6 +778,7 @@ class World {
   join(): void {
     const { instance } = this
     const lease = instance.tryAcquire()
+    if (lease && instance.held) this.faults.push('let in though it is held')
     if (lease) {
       this.leases.push(lease)
       return
@@ -696,6 +819,8 @@ class World {
     if (instance.waiting !== this.waiters.size) faults.push(`waiting: ${instance.waiting}, joined: ${this.waiters.size}`)
     if (instance.state !== this.state) faults.push(`state ${instance.state} was never announced`)
     if (instance.state === 'hot' && !this.running) faults.push('hot, but nothing runs')
+    if (instance.state === 'hot' && !instance.held && this.waiters.size > 0) faults.push('somebody waits though it is there')
+    if (instance.waiting > 0 !== (instance.waitingSince !== undefined)) faults.push('wrong about since when somebody waits')
   }
 
   /** Lets everything come to its end: hooks end at once from now on. */
@@ -708,6 +833,8 @@ class World {
       this.pendingStart?.resolve()
       this.pendingStop?.resolve()
       this.pendingAnswer?.resolve()
+      this.pendingPlace?.resolve()
+      this.instance.unhold()
       await tick()
     }
     if (!isOver()) this.faults.push(`hangs: ${this.waiters.size} callers, ${this.calls.size} calls, ${this.instance.state}`)
@@ -742,6 +869,12 @@ const COMMANDS: Record<string, (world: World) => unknown> = {
     w.keep = 1
     w.pendingAnswer?.resolve()
   },
+  hold: (w) => w.instance.hold(),
+  unhold: (w) => w.instance.unhold(),
+  crowd: (w) => {
+    w.crowded = !w.crowded
+  },
+  placeComes: (w) => w.pendingPlace?.resolve(),
   close: (w) => w.instance.close(new HestiaError('service_removed')),
   reopen: (w) => w.instance.reopen(),
   patient: (w) => void w.service.update(configOf({ cooldown_ms: 0, attempts: 3 })),

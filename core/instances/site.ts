@@ -1,0 +1,58 @@
+import type { ResolvedInstance, Section } from '../config/types.ts'
+import type { Owner, StarterData } from './lifecycle.ts'
+
+/** Which instance of which service, where it answers, and what is configured and recorded of it. */
+export abstract class Site<I> {
+  readonly service: Owner<I>
+  readonly name: string
+  /** Records of the starters, by plugin; emptied when the instance is cold. */
+  data: Record<string, StarterData> = {}
+  #settings: ResolvedInstance
+  #url: string
+
+  constructor(service: Owner<I>, settings: ResolvedInstance) {
+    this.service = service
+    this.name = settings.name
+    this.#settings = settings
+    this.#url = settings.url
+  }
+
+  /** Unique over all services. */
+  get id(): string {
+    return `${this.service.id}/${this.name}`
+  }
+
+  /** Where it answers. A changed URL counts from the next start on, or at once where Hestia starts nothing. */
+  get url(): string {
+    return this.#url
+  }
+
+  get settings(): ResolvedInstance {
+    return this.#settings
+  }
+
+  /** The section of a plugin, as the configuration has it now. */
+  section<T = Section>(plugin: string): T | undefined {
+    return this.#settings.sections[plugin] as T | undefined
+  }
+
+  /** Whether a starter brings it up; else it is up or not, whatever Hestia does, and asking again harms nobody. */
+  get isManaged(): boolean {
+    return this.service.config.starters.length > 0
+  }
+
+  protected get isCold(): boolean {
+    return true
+  }
+
+  /** Takes changed settings: soft ones count at once. */
+  update(settings: ResolvedInstance): void {
+    this.#settings = settings
+    if (this.isCold || !this.isManaged) this.#url = settings.url
+  }
+
+  /** The next start is at the configured place. */
+  protected moveToConfigured(): void {
+    this.#url = this.#settings.url
+  }
+}
