@@ -1,3 +1,105 @@
-import { definePlugin } from 'hestia'
+import type { FastifyInstance, HTTPMethods } from 'fastify'
+import { type Config, definePlugin, type FrontDoor, type Report, type RequestView, type Resolution } from 'hestia'
+import { ModelRouterOptions } from '../../schemas/model-router.ts'
+import { pathBelow } from './address.ts'
+import { Catalogue, declares, ownName } from './catalogue.ts'
+import { Discovery } from './discovery.ts'
+import { answerErrors } from './errors.ts'
+import { modelMissing, modelNotFound, responseUnknown } from './not-found.ts'
+import { listForOllama, OLLAMA_PATHS, ollamaError } from './ollama.ts'
+import { listModels, OPENAI_PATHS, openaiError, RESPONSES, wantsEvents } from './openai.ts'
+import { holdBody, modelOf, withModel } from './request-model.ts'
 
-export default definePlugin({ name: 'model-router', setup() {} })
+/**
+ * The LLM front door: `/v1/chat/completions` and its like go to the service that has the model which the request names, so
+ * that one base URL serves every OpenAI client.
+ */
+export default definePlugin({
+  name: 'model-router',
+  options: ModelRouterOptions,
+  dependencies: ['proxy'],
+  check,
+  setup: async (app, options) => {
+    const { hestia } = app
+    const discovery = new Discovery(hestia, options)
+    const catalogue = new Catalogue(hestia, discovery)
+    const since = hestia.keep('model-router.since@1', () => Math.floor(Date.now() / 1000))
+    const isDoor = matcher([...OPENAI_PATHS, RESPONSES, ...(options.ollama_api ? OLLAMA_PATHS : [])])
+    const named = new WeakMap<RequestView, string>()
+
+    const which = async (request: RequestView): Promise<Resolution> => {
+      await holdBody(request, options.max_body_bytes)
+      const model = modelOf(request)
+      if (model !== undefined) named.set(request, model)
+      let service = model === undefined ? undefined : catalogue.find(model)
+      if (model !== undefined && !service) {
+        await discovery.refresh()
+        service = catalogue.find(model)
+      }
+      service ??= options.default === undefined ? undefined : hestia.services.get(options.default)
+      if (service) return { service }
+      if (model !== undefined) throw modelNotFound(model, catalogue, discovery)
+      throw request.path.startsWith(RESPONSES.slice(0, -1)) ? responseUnknown(request.path) : modelMissing(catalogue, discovery)
+    }
+    hestia.hook('resolveUpstream', ({ request, service }) => (service || !isDoor(request.path) ? undefined : which(request)))
+    hestia.hook('onReady', ({ instance }) => discovery.greet(instance))
+
+    const fit: FrontDoor['fit'] = (request, instance) => {
+      const model = named.get(request)
+      const own = model === undefined ? undefined : ownName(instance.service.config, model)
+      const body = own === undefined || own === model ? undefined : withModel(request, own)
+      return { target: pathBelow(instance.url, request.target), ...(body ? { body } : {}) }
+    }
+    const keepsAlive = options.keep_alive_comments ? { keepsAlive: wantsEvents } : {}
+    await app.register(async (scope) => {
+      answerErrors(scope, openaiError)
+      forwardAll(scope, OPENAI_PATHS, ['POST'], { fit, errorBody: openaiError, ...keepsAlive })
+      forwardAll(scope, [RESPONSES], ['GET', 'POST', 'DELETE'], { fit, errorBody: openaiError })
+      listModels(scope, catalogue, discovery, since)
+    })
+    if (!options.ollama_api) return
+    await app.register(async (scope) => {
+      answerErrors(scope, ollamaError)
+      forwardAll(scope, OLLAMA_PATHS, ['POST'], { fit, errorBody: ollamaError })
+      listForOllama(scope, catalogue, discovery, since)
+    })
+  },
+})
+
+/** Bodies pass as they come; nobody parses them. */
+function forwardAll(scope: FastifyInstance, paths: readonly string[], method: HTTPMethods[], door: FrontDoor): void {
+  scope.removeAllContentTypeParsers()
+  if (!scope.hasContentTypeParser('*')) scope.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  for (const url of paths) {
+    scope.route({
+      method,
+      url,
+      exposeHeadRoute: false,
+      handler: (request, reply) => scope.forward!.stream(request, reply, undefined, request.url, door),
+    })
+  }
+}
+
+function matcher(patterns: readonly string[]): (path: string) => boolean {
+  const exact = new Set(patterns)
+  const prefixes = patterns.filter((pattern) => pattern.endsWith('*')).map((pattern) => pattern.slice(0, -1))
+  return (path) => exact.has(path) || prefixes.some((prefix) => path.startsWith(prefix))
+}
+
+function check({ plugins, services }: Config, report: Report): void {
+  const options = plugins.get('model-router') as ModelRouterOptions
+  const known = Object.keys(services).join(', ') || 'none'
+  const expectService = (id: string, path: readonly (string | number)[]) => {
+    if (!Object.hasOwn(services, id))
+      report(['plugins', 'model-router', ...path], `there is no service "${id}"; there are: ${known}`)
+  }
+  if (options.default !== undefined) expectService(options.default, ['default'])
+  if (Array.isArray(options.discover)) for (const [i, id] of options.discover.entries()) expectService(id, ['discover', i])
+  for (const [id, service] of Object.entries(services)) {
+    if (service.models === undefined) continue
+    for (const [alias, model] of Object.entries(service.aliases)) {
+      if (!declares(service, model))
+        report(['services', id, 'aliases', alias], `it stands for "${model}", which is not among the models of this service`)
+    }
+  }
+}
