@@ -1,8 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import { ERRORS } from '../core/errors.ts'
 import { readPlugin } from '../core/plugin.ts'
-import { LogConfig, MachineConfig, RootConfig, ServerConfig, STANDARD_PLUGINS } from '../schemas/config.ts'
+import { LogConfig, MachineConfig, RootConfig, RoutingRule, ServerConfig, STANDARD_PLUGINS } from '../schemas/config.ts'
 import { InstanceConfig, ServiceConfig, StartPolicy } from '../schemas/service.ts'
 
 /**
@@ -37,14 +37,24 @@ function rows(schema: TObject, prefix = ''): string[] {
 
 const table = (schema: TObject): string => ['| key | value | default | |', '|---|---|---|---|', ...rows(schema)].join('\n')
 
+const standard: ReadonlySet<string> = new Set(STANDARD_PLUGINS)
+
+/** The standard plugins in their order, then those that come on when they are listed. */
+async function pluginNames(): Promise<string[]> {
+  const files = await readdir(new URL('../plugins/', import.meta.url))
+  const others = files.map((file) => file.replace(/\.ts$/, '')).filter((name) => !standard.has(name))
+  return [...STANDARD_PLUGINS, ...others.toSorted()]
+}
+
 async function pluginTables(): Promise<string> {
   const parts: string[] = []
-  for (const name of STANDARD_PLUGINS) {
+  for (const name of await pluginNames()) {
     const module = (await import(new URL(`../plugins/${name}.ts`, import.meta.url).href).catch(
       () => import(new URL(`../plugins/${name}/index.ts`, import.meta.url).href),
     )) as { default: unknown }
     const { options, service } = readPlugin(name, module.default).definition
     parts.push(`### ${name}`)
+    if (!standard.has(name)) parts.push('Comes on when it is listed under `plugins`.')
     if (options && Object.keys(options.properties).length > 0) parts.push(`Options, under \`plugins.${name}\`:`, table(options))
     if (service) parts.push(`Section of a service, \`services.<id>.${name}\`:`, table(service))
     if (!service && (!options || Object.keys(options.properties).length === 0)) parts.push('Nothing to set.')
@@ -64,6 +74,7 @@ const sections: Record<string, string> = {
   server: table(ServerConfig),
   log: table(LogConfig),
   machine: table(MachineConfig),
+  rule: table(RoutingRule),
   service: table(Type.Omit(ServiceConfig, ['start'])),
   instance: table(InstanceConfig),
   start: table(StartPolicy),

@@ -50,7 +50,7 @@ export class Instance extends Occupancy<Instance> {
    * over: starting it is what shows.
    */
   get usable(): boolean {
-    return this.#state === 'hot' || this.#state === 'starting' ? this.healthy : this.cooling === undefined
+    return this.#state === 'hot' || this.#state === 'starting' ? this.healthy && !this.held : this.cooling === undefined
   }
 
   /** Milliseconds since the current start began; undefined unless it is starting. */
