@@ -27,6 +27,7 @@ const TABLE = {
   queue_timeout: [503, 'The service was not ready in time'],
   no_instance: [503, 'No instance of this service can take the request'],
   service_removed: [503, 'The service is being removed'],
+  store_unavailable: [503, 'The database cannot be used now'],
   shutting_down: [503, 'Hestia is shutting down'],
   upstream_timeout: [504, 'The service did not answer in time'],
   loop_detected: [508, 'The request came back to Hestia that had sent it'],

@@ -6,7 +6,16 @@ export { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox
 export { Value } from '@sinclair/typebox/value'
 export type { Config, ResolvedInstance, ResolvedService, Section } from './config/index.ts'
 export { asError, ERRORS, type ErrorCode, type ErrorDetails, HestiaError, messageOf } from './errors.ts'
-export type { EventListener, EventMap, Events, EventType, HestiaEvent, RoutingReason } from './events.ts'
+export type {
+  EventListener,
+  EventMap,
+  EventOf,
+  Events,
+  EventType,
+  FinishedRequest,
+  HestiaEvent,
+  RoutingReason,
+} from './events.ts'
 export type { Hestia, PluginStatus, ReloadResult } from './hestia.ts'
 export type {
   BeforeStartEvent,
@@ -30,8 +39,20 @@ export type { Change, InstanceListener } from './instances/occupancy.ts'
 export type { Service } from './instances/service.ts'
 export type { Services } from './instances/services.ts'
 export type { InstanceState, StopReason } from './instances/state.ts'
-export type { Admit, CollectedResponse, Forward, PlacementStatus } from './offers.ts'
+export type {
+  Activity,
+  ActivityFilter,
+  Admit,
+  AuthKey,
+  CollectedResponse,
+  Forward,
+  FrontDoor,
+  InstanceRecord,
+  PlacementStatus,
+  Store,
+} from './offers.ts'
 export { definePlugin, type HestiaPlugin, type PluginDefinition, type Report, type StarterTraits } from './plugin.ts'
 export { formatProblem, type Problem, ProblemError } from './problem.ts'
+export { rendezvous } from './rendezvous.ts'
 export type { Decision } from './routing.ts'
 export { type Choice, defineStrategy, type InstanceName, type InstanceView, type ServiceView, type Strategy } from './strategy.ts'

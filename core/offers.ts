@@ -1,8 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { HestiaError } from './errors.ts'
 import type { RequestView } from './http/request-view.ts'
 import type { Instance } from './instances/instance.ts'
 import type { Lease } from './instances/lease.ts'
+import type { StarterData } from './instances/lifecycle.ts'
 import type { Service } from './instances/service.ts'
+import type { InstanceState } from './instances/state.ts'
 import type { Decision } from './routing.ts'
 
 /**
@@ -22,13 +25,26 @@ export interface CollectedResponse {
   readonly decision: Decision
 }
 
+/** What a front door does its own way: its clients speak a language that Hestia itself doesn't. */
+export interface FrontDoor {
+  /** What an instance is sent where that isn't just what came; asked before each try. A body may be given where one was held. */
+  fit?(request: RequestView, instance: Instance): { readonly target?: string; readonly body?: Buffer }
+  /** The JSON body of an error. */
+  errorBody?(error: HestiaError): object
+  /**
+   * Whether a client that waits for its stream of server-sent events is kept alive with comments: it then gets the head of
+   * the answer at once, and an error as an event. Asked when the request has to wait.
+   */
+  keepsAlive?(request: RequestView): boolean
+}
+
 /** Sends requests through routing, admission and the wire. Offered by the plugin `proxy` as `app.forward`. */
 export interface Forward {
   /**
    * Answers a client's request with what its service says. `service` undefined: `resolveUpstream` finds it (a front door).
    * Never rejects: errors are answered to the client.
    */
-  stream(request: FastifyRequest, reply: FastifyReply, service: Service | undefined, target?: string): void
+  stream(request: FastifyRequest, reply: FastifyReply, service: Service | undefined, target?: string, door?: FrontDoor): void
   /**
    * Makes a request and keeps the answer, up to `limit` bytes.
    * @throws {HestiaError} what went wrong.
@@ -45,6 +61,98 @@ export interface PlacementStatus {
   readonly reason: string
 }
 
+/** One entry of the timeline. */
+export interface Activity {
+  /** Unique, and sorted as time is. */
+  readonly id: string
+  readonly service: string | null
+  readonly instance: string | null
+  /** Type of the event. */
+  readonly kind: string
+  readonly state: string | null
+  readonly reason: string | null
+  readonly details: Readonly<Record<string, unknown>>
+  readonly requestId: string | null
+  /** Milliseconds since the epoch. */
+  readonly at: number
+}
+
+/** Which activities are wanted. */
+export interface ActivityFilter {
+  readonly service?: string | undefined
+  /** A kind, or the beginning of kinds ending with a dot. */
+  readonly kind?: string | undefined
+  /** Nothing older, in milliseconds since the epoch. */
+  readonly since?: number | undefined
+  /** Only what is older than the activity of that id. */
+  readonly before?: string | undefined
+  readonly limit: number
+}
+
+/** How an instance was last seen; what a gateway that was killed leaves to the next. */
+export interface InstanceRecord {
+  readonly service: string
+  readonly instance: string
+  readonly state: InstanceState
+  /** Records of the starters, by plugin. */
+  readonly data: Readonly<Record<string, StarterData>>
+  /** When its last request ended, in milliseconds since the epoch; while one is in flight, when this was written. */
+  readonly idleSince: number
+  /** Since when it is in that state, in milliseconds since the epoch. */
+  readonly since: number
+}
+
+/** A key that lets somebody in. The key itself is never stored. */
+export interface AuthKey {
+  /** Its public part. */
+  readonly id: string
+  readonly name: string
+  readonly hashedKey: string
+  readonly scopes: readonly string[]
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+  readonly lastUsedAt: number | null
+  readonly disabled: boolean
+}
+
+/**
+ * What is remembered beyond the end of the process. Offered by the plugin `store` as `app.store`. What returns nothing is written
+ * soon and in the background, and never fails; what returns a promise throws `store_unavailable` when the database fails.
+ */
+export interface Store {
+  readonly activities: {
+    append(activity: Omit<Activity, 'id'>): void
+    /** Newest first. */
+    query(filter: ActivityFilter): Promise<Activity[]>
+  }
+  readonly instances: {
+    /** The newest record of an instance counts. */
+    save(record: InstanceRecord): void
+    load(): Promise<InstanceRecord[]>
+    /** Forgets one for good. */
+    remove(service: string, instance: string): void
+  }
+  readonly keys: {
+    /** @throws {HestiaError} `invalid_request` when there is one with that id. */
+    create(key: Pick<AuthKey, 'id' | 'name' | 'hashedKey' | 'scopes'>): Promise<AuthKey>
+    /** Oldest first. */
+    list(): Promise<AuthKey[]>
+    get(id: string): Promise<AuthKey | undefined>
+    /** Those whose id begins so. */
+    find(prefix: string): Promise<AuthKey[]>
+    /** It was used just now. */
+    touch(id: string): void
+    /** @returns whether there is such a key. */
+    setDisabled(id: string, disabled: boolean): Promise<boolean>
+    /** @returns whether there was such a key. */
+    delete(id: string): Promise<boolean>
+  }
+  /** Writes at once what is to be written, and waits for that; whether it went well says `health`. */
+  flush(): Promise<void>
+  /** `queued`: what is still to be written; `dropped`: activities that found no room, since the database was opened. */
+  health(): { readonly ok: boolean; readonly error?: string; readonly dropped: number; readonly queued: number }
+}
+
 declare module 'fastify' {
   interface FastifyInstance {
     /** Of the plugin `queue`; absent when it is off. */
@@ -53,5 +161,7 @@ declare module 'fastify' {
     placementOf?: (service: Service) => PlacementStatus
     /** Of the plugin `proxy`; absent when it is off. */
     forward?: Forward
+    /** Of the plugin `store`; absent when it is off. */
+    store?: Store
   }
 }

@@ -13,6 +13,8 @@ export const STANDARD_PLUGINS = [
   'proxy',
   'requests',
   'api',
+  'store',
+  'activity',
 ] as const
 
 /** `server`: the one port in front of everything. */
@@ -29,6 +31,10 @@ export const ServerConfig = Type.Object(
       default: 32_768,
       description: 'Longest request head; more is answered 431. Takes effect with a new listener.',
     }),
+    max_body_bytes: Bytes({
+      default: 10_485_760,
+      description: 'Largest request body that routing looks into, and so holds in memory; more is answered 413. Others pass.',
+    }),
     head_timeout_ms: Milliseconds({ default: 60_000, description: 'How long a client may take to send the head of a request.' }),
     keep_alive_timeout_ms: Milliseconds({ default: 75_000, description: 'How long an idle client connection is kept.' }),
     drain_timeout_ms: Milliseconds({
@@ -40,25 +46,47 @@ export const ServerConfig = Type.Object(
 )
 export type ServerConfig = Static<typeof ServerConfig>
 
+const levels = [
+  Type.Literal('fatal'),
+  Type.Literal('error'),
+  Type.Literal('warn'),
+  Type.Literal('info'),
+  Type.Literal('debug'),
+  Type.Literal('trace'),
+  Type.Literal('silent'),
+]
+
+/** `log.access`: the line that each request leaves when it is over. */
+export const AccessLogConfig = Type.Object(
+  {
+    level: Type.Union([Type.Literal('info'), Type.Literal('debug'), Type.Literal('trace')], {
+      default: 'info',
+      description: 'Level of these lines; they are written if `log.level`, or `log.levels.request`, lets them through.',
+    }),
+    sample: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      default: 1,
+      description: 'Share of the requests that get a line: 1 all, 0.01 one in a hundred, 0 none.',
+    }),
+  },
+  { additionalProperties: false, default: {} },
+)
+
 /** `log`: what is written to standard output. */
 export const LogConfig = Type.Object(
   {
-    level: Type.Union(
-      [
-        Type.Literal('fatal'),
-        Type.Literal('error'),
-        Type.Literal('warn'),
-        Type.Literal('info'),
-        Type.Literal('debug'),
-        Type.Literal('trace'),
-        Type.Literal('silent'),
-      ],
-      { default: 'info', description: 'Least important level that is written.' },
-    ),
+    level: Type.Union([...levels], { default: 'info', description: 'Least important level that is written.' }),
+    levels: Type.Record(Type.String(), Type.Union([...levels]), {
+      default: {},
+      description:
+        'Levels of single plugins (`{ process: debug }`), or of events by the first part of their type (`{ request: debug, instance: warn }`).',
+    }),
     format: Type.Union([Type.Literal('auto'), Type.Literal('pretty'), Type.Literal('json')], {
       default: 'auto',
       description: '`auto` is pretty on a terminal and JSON elsewhere.',
     }),
+    access: AccessLogConfig,
   },
   { additionalProperties: false, default: {} },
 )

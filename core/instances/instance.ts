@@ -46,11 +46,12 @@ export class Instance extends Occupancy<Instance> {
   }
 
   /**
-   * Whether a request sent there is likely to be answered. One that is down is as good as new once its pause after a failure is
-   * over: starting it is what shows.
+   * Whether a request sent there is likely to be answered. One that a starter brings up is as good as new once its pause after
+   * a failure is over; any other must have been seen to be up again.
    */
   get usable(): boolean {
-    return this.#state === 'hot' || this.#state === 'starting' ? this.healthy && !this.held : this.cooling === undefined
+    if (this.#state === 'hot' || this.#state === 'starting') return this.healthy && !this.held
+    return this.cooling === undefined && (this.healthy || this.isManaged)
   }
 
   /** Milliseconds since the current start began; undefined unless it is starting. */

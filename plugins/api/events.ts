@@ -31,12 +31,18 @@ export function eventRoutes(app: FastifyInstance, options: ApiOptions): void {
           behind--
         })
         // A reader that doesn't keep up is cut off rather than held in memory; it reconnects by itself.
-        if (behind > options.event_buffer) raw.destroy()
+        if (behind <= options.event_buffer) return
+        unsubscribe()
+        raw.destroy()
+        events.emit('events.dropped', { consumer: 'api', count: behind })
       }
-      const unsubscribe = events.subscribe((event) => {
-        if (event.type === 'server.stopping') end()
-        else if (isWanted(event.type)) write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
-      })
+      const unsubscribe = events.subscribe(
+        (event) => {
+          if (event.type === 'server.stopping') end()
+          else write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+        },
+        (type) => type === 'server.stopping' || isWanted(type),
+      )
       const heartbeat = setInterval(() => write(': still here\n\n'), options.heartbeat_ms).unref()
       const end = (): void => {
         unsubscribe()

@@ -41,6 +41,7 @@ export default definePlugin({
       handler: ({ request, service, exclude }) => {
         if (!service || service.instances.length < 2) return undefined
         const options = (service.config.sections['load-balancer'] as LoadBalancerOptions | undefined) ?? defaults
+        if (service.config.starters.length === 0 && !request.passive) lookAfter(service)
         const left = service.instances.filter((instance) => !exclude.has(instance))
         const preferences = { region: options.region, preferReady: options.prefer_ready }
         const verdict = choose(placements(service, left).sites, preferences, memory.get(service) ?? new Map())
@@ -56,6 +57,14 @@ export default definePlugin({
     })
   },
 })
+
+/** What failed and no starter brings up is asked in the background whether it is up again; what goes wrong is an event of its own. */
+function lookAfter({ instances }: Service): void {
+  for (const instance of instances) {
+    if (instance.state === 'cold' && !instance.healthy && !instance.cooling)
+      instance.start('load_balancer').catch(() => undefined)
+  }
+}
 
 function candidateOf(hestia: Hestia, instance: Instance): Candidate {
   const { name, settings, state } = instance

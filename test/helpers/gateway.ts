@@ -28,12 +28,14 @@ export interface RunningGateway {
   close(): Promise<void>
 }
 
-/** `server.port: 0` and `log.level: silent`, unless the text says otherwise. */
+/** `server.port: 0`, `log.level: silent` and a store in memory, unless the text says otherwise. */
 function withDefaults(config: string): string {
   const document = parseDocument(config)
   if (document.errors.length > 0) return config
   if (!document.hasIn(['server', 'port'])) document.setIn(['server', 'port'], 0)
   if (!document.hasIn(['log', 'level'])) document.setIn(['log', 'level'], 'silent')
+  const hasStore = document.getIn(['plugins', 'defaults']) !== false && !document.hasIn(['plugins', 'store'])
+  if (hasStore) document.setIn(['plugins', 'store', 'file'], ':memory:')
   return document.toString()
 }
 
