@@ -5,6 +5,39 @@ import type { Problem } from './problem.ts'
 /** Why an instance was chosen for a request. */
 export type RoutingReason = 'mapping' | 'strategy' | 'load_balancer' | 'fallback' | 'base_url'
 
+/** How a request to a service went. */
+export interface FinishedRequest {
+  requestId: string
+  method: string
+  /** Of the path below the service, as the client sent it; never the query, where secrets are. */
+  path: string
+  /** Undefined where it did not come to be known which service was meant. */
+  service: string | undefined
+  instance: string | undefined
+  reason: RoutingReason | undefined
+  strategy: string | undefined
+  /**
+   * What the service answered, else of the error that Hestia answered; 101 for a tunnel; 499 when the client left before there
+   * was either. A client that was kept alive while it waited has seen 200, whatever came later.
+   */
+  status: number
+  /** Code of the error that ended it. */
+  error: string | undefined
+  /** In all lines that it stood in. */
+  queueMs: number
+  /** From being let in until the head of the answer; undefined when none came. */
+  upstreamMs: number | undefined
+  /** Until the client had all of the answer, or was gone. */
+  totalMs: number
+  /** Of bodies, as they were passed on; of a tunnel, what its client sent and got. */
+  bytesIn: number
+  bytesOut: number
+  /** Whether it waited for a start. */
+  coldStart: boolean
+  /** The client did not get the whole answer: it left, or the service broke off. */
+  aborted: boolean
+}
+
 /** Everything that happens, by type; durations in milliseconds. Logs, metrics, activities, dashboard and SSE read only this. */
 export interface EventMap {
   'instance.state': { service: string; instance: string; from: InstanceState; to: InstanceState; reason: string }
@@ -25,6 +58,19 @@ export interface EventMap {
   'instance.kept': { service: string; instance: string; plugin: string; keepForMs: number }
   'instance.health': { service: string; instance: string; healthy: boolean; reason: string }
   'instance.output': { service: string; instance: string; stream: 'stdout' | 'stderr'; line: string }
+  /** Of the plugin `exclusive`: what was decided about an instance that shares a device with others, and why. */
+  'exclusive.decided': {
+    group: string
+    service: string
+    instance: string
+    action: 'wait' | 'grant' | 'evict' | 'hold' | 'unhold'
+    reason: string
+    /** For whom, as `service/instance`. */
+    waiter?: string
+    /** Who is in the way. */
+    behind?: readonly string[]
+    waitedMs?: number
+  }
   'hook.failed': { hook: string; plugin: string; service?: string; instance?: string; error: string }
   'request.routed': {
     requestId: string
@@ -32,10 +78,16 @@ export interface EventMap {
     instance: string
     reason: RoutingReason
     plugin: string
-    strategy?: string
+    strategy?: string | undefined
   }
+  /** A request that had to wait for its instance is sent on now, `waitedMs` after it had come to it. */
+  'request.admitted': { requestId: string; service: string; instance: string; waitedMs: number; coldStart: boolean }
   'request.fallback': { requestId: string; service: string; from: string; to: string; error: string }
   'request.failed': { requestId: string; service: string; instance?: string; code: string; error: string }
+  /** A request to a service is over, whatever its end: one for each, tunnels when they close. */
+  'request.finished': FinishedRequest
+  /** Something was thrown away, as whoever should have taken it could not keep up. */
+  'events.dropped': { consumer: string; count: number }
   'service.added': { service: string }
   'service.changed': { service: string }
   'service.removed': { service: string }
@@ -44,6 +96,9 @@ export interface EventMap {
   'strategy.failed': { file: string; problems: readonly Problem[] }
   'reload.applied': { generation: number; changes: readonly string[]; durationMs: number }
   'reload.rejected': { phase: string; plugin?: string; problems: readonly Problem[] }
+  /** Of the plugin `store`: from now on nothing can be written, and again. */
+  'store.failed': { file: string; error: string }
+  'store.recovered': { file: string; failedForMs: number; dropped: number }
   'generation.retired': { generation: number; drained: boolean; durationMs: number }
   'server.listening': { address: string }
   'server.stopping': { signal: string }
@@ -54,34 +109,70 @@ export type EventType = keyof EventMap
 /** One event: its type, when it happened (milliseconds since the epoch), and its fields. */
 export type HestiaEvent = { [T in EventType]: { readonly type: T; readonly at: number } & Readonly<EventMap[T]> }[EventType]
 
+export type EventOf<T extends EventType> = Extract<HestiaEvent, { readonly type: T }>
 export type EventListener = (event: HestiaEvent) => void
+
+interface Subscription {
+  readonly listener: EventListener
+  readonly wants: (type: EventType) => boolean
+  over: boolean
+}
 
 /** The one stream of everything that happens; a listener that throws harms nobody. */
 export class Events {
-  readonly #listeners = new Set<EventListener>()
+  readonly #subscriptions = new Set<Subscription>()
+  /** Who hears of a type, for the types that happened since somebody came or went. */
+  readonly #heard = new Map<EventType, readonly Subscription[]>()
 
-  /** Hears every event from now on, in the tick in which it happens. Returns what ends it. */
-  subscribe(listener: EventListener): () => void {
-    this.#listeners.add(listener)
+  /**
+   * Hears what happens from now on, in the tick in which it happens: everything, or the types that are named or chosen. For
+   * what happens with each request only, no event is made while nobody wants its type. Returns what ends it.
+   */
+  subscribe(listener: EventListener): () => void
+  subscribe<T extends EventType>(listener: (event: EventOf<T>) => void, types: readonly T[]): () => void
+  subscribe(listener: EventListener, types: (type: EventType) => boolean): () => void
+  subscribe(listener: (event: never) => void, types?: readonly EventType[] | ((type: EventType) => boolean)): () => void {
+    const wants = typeof types === 'function' ? types : (type: EventType) => !types || types.includes(type)
+    const subscription = { listener: listener as EventListener, wants, over: false }
+    this.#subscriptions.add(subscription)
+    this.#heard.clear()
     return () => {
-      this.#listeners.delete(listener)
+      subscription.over = true
+      if (this.#subscriptions.delete(subscription)) this.#heard.clear()
     }
   }
 
+  /** Whether anybody hears of events of this type; asked where making one for nobody would cost something. */
+  wants(type: EventType): boolean {
+    return this.#listenersOf(type).length > 0
+  }
+
   emit<T extends EventType>(type: T, fields: EventMap[T]): void {
-    if (this.#listeners.size === 0) return
-    const event = { type, at: Date.now(), ...fields } as unknown as HestiaEvent
-    for (const listener of this.#listeners) {
+    if (this.wants(type)) this.tell({ type, at: Date.now(), ...fields } as unknown as HestiaEvent)
+  }
+
+  /** The same with an event that is complete: copying its fields costs too much for what happens with each request. */
+  tell(event: HestiaEvent): void {
+    for (const subscription of this.#listenersOf(event.type)) {
+      if (subscription.over) continue
       try {
-        listener(event)
+        subscription.listener(event)
       } catch (thrown) {
-        process.emitWarning(`a listener failed on ${type}: ${messageOf(thrown)}`, 'HestiaEventListener')
+        process.emitWarning(`a listener failed on ${event.type}: ${messageOf(thrown)}`, 'HestiaEventListener')
       }
     }
   }
 
   /** How many listen; for leak tests. */
   get size(): number {
-    return this.#listeners.size
+    return this.#subscriptions.size
+  }
+
+  #listenersOf(type: EventType): readonly Subscription[] {
+    const known = this.#heard.get(type)
+    if (known) return known
+    const listeners = [...this.#subscriptions].filter(({ wants }) => wants(type))
+    this.#heard.set(type, listeners)
+    return listeners
   }
 }

@@ -15,7 +15,8 @@ import { Host } from './http/host.ts'
 import { Tunnels } from './http/tunnel.ts'
 import * as hestia from './index.ts'
 import { Services } from './instances/services.ts'
-import { logEvents, makeLogger } from './log.ts'
+import { EventLog } from './log/event-log.ts'
+import { makeLogger } from './log/logger.ts'
 import { Pool } from './pool.ts'
 import type { Problem } from './problem.ts'
 import { Builder } from './reload/builder.ts'
@@ -57,6 +58,7 @@ export class Gateway implements Surface {
   readonly #base: string
   readonly #file: string
   #log: Logger | undefined
+  #eventLog: EventLog | undefined
   #ready = false
   #stopping: Promise<void> | undefined
 
@@ -94,7 +96,7 @@ export class Gateway implements Surface {
     const { host, services, strategies } = this
     const strategyFiles = async () => (await Promise.all(this.#folders('strategies').map(listScripts))).flat()
     const onSwap = ({ config }: { config: Config }) => {
-      this.#logger(config).level = config.log.level
+      this.#eventLog?.follow(config.log)
     }
     this.#reloader = new Reloader({ builder, host, services, strategies, events, strategyFiles, show, onSwap })
     this.#watcher = new Watcher((files) => this.#changed(files), {
@@ -226,8 +228,10 @@ export class Gateway implements Surface {
 
   #logger(config: Config): Logger {
     if (!this.#log) {
-      this.#log = makeLogger(config.log)
-      logEvents(this.events, this.#log)
+      const made = makeLogger(config.log)
+      this.#log = made.log
+      this.#eventLog = new EventLog(this.events, made)
+      this.#eventLog.follow(config.log)
     }
     return this.#log
   }

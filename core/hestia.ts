@@ -7,6 +7,7 @@ import type { Tunnels } from './http/tunnel.ts'
 import type { Instance } from './instances/instance.ts'
 import type { Service } from './instances/service.ts'
 import type { Services } from './instances/services.ts'
+import { levelOf } from './log/logger.ts'
 import type { Holding } from './pool.ts'
 import type { Problem } from './problem.ts'
 import { type Decision, route } from './routing.ts'
@@ -47,6 +48,8 @@ export interface Surface {
   /** Whether the gateway takes requests; false while it starts and while it ends. */
   readonly ready: boolean
 }
+
+const NONE: ReadonlySet<Instance> = new Set()
 
 /** The core's API for plugins, as `app.hestia`: what one generation may use. */
 export class Hestia {
@@ -102,9 +105,9 @@ export class Hestia {
     return this.#surface.ready
   }
 
-  /** A logger for the plugin that is being set up; take it once, in `setup`. */
+  /** A logger for the plugin that is being set up, with its level of `log.levels`; take it once, in `setup`. */
   get log(): Logger {
-    return this.#log.child({ plugin: this.#plugin })
+    return this.#log.child({ plugin: this.#plugin }, { level: levelOf(this.config.log, this.#plugin) })
   }
 
   /** Adds a handler to one of the four hooks; only while the plugin is being set up. */
@@ -121,8 +124,14 @@ export class Hestia {
   }
 
   /** Where a request goes and why; see {@link route}. Tells the world as `request.routed`. */
-  route(request: RequestView, service: Service | undefined, exclude?: ReadonlySet<Instance>): Decision | Promise<Decision> {
-    const decision = route(this.#hooks, request, service, exclude)
+  route(request: RequestView, service: Service | undefined, exclude: ReadonlySet<Instance> = NONE): Decision | Promise<Decision> {
+    const decision = route({
+      hooks: this.#hooks,
+      request,
+      service,
+      exclude,
+      maxBodyBytes: this.config.server.max_body_bytes,
+    })
     return decision instanceof Promise ? decision.then((late) => this.#tell(request, late)) : this.#tell(request, decision)
   }
 
@@ -152,14 +161,17 @@ export class Hestia {
   }
 
   #tell(request: RequestView, decision: Decision): Decision {
+    if (!this.events.wants('request.routed')) return decision
     const { instance, reason, plugin, strategy } = decision
-    this.events.emit('request.routed', {
+    this.events.tell({
+      type: 'request.routed',
+      at: Date.now(),
       requestId: request.id,
       service: instance.service.id,
       instance: instance.name,
       reason,
       plugin,
-      ...(strategy === undefined ? {} : { strategy }),
+      strategy,
     })
     return decision
   }

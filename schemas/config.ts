@@ -15,6 +15,7 @@ export const STANDARD_PLUGINS = [
   'api',
   'store',
   'activity',
+  'metrics',
 ] as const
 
 /** `server`: the one port in front of everything. */

@@ -104,7 +104,7 @@ function checkPriorities(rules: unknown, problems: ProblemList): void {
   for (const [index, { priority }] of valid.entries()) {
     const other = valid.slice(0, index).find((rule) => rule.priority === priority)
     if (other)
-      problems.add(['routing_rules', index, 'priority'], `the rule "${other.name}" has this priority already`, 'value', {
+      problems.add(['routing_rules', index, 'priority'], `the rule "${String(other.name)}" has this priority already`, 'value', {
         found: priority,
       })
   }

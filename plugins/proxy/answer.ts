@@ -12,6 +12,10 @@ export type RawHeaders = readonly (Buffer | string)[]
 export interface Answer {
   /** Whether the head of a final answer has gone out, so that nothing else can be answered. */
   readonly started: boolean
+  /** Whether all of it has been delivered, an error included. */
+  readonly complete: boolean
+  /** The request has to wait for an instance. */
+  waiting?(): void
   /** An answer before the answer (1xx). */
   information(status: number, reason: string, headers: RawHeaders): void
   /**
@@ -42,21 +46,34 @@ export class ClientAnswer implements Answer {
   readonly #pseudonym: string
   /** Whether paths of the service stand under a prefix or a host name of Hestia's. */
   readonly #mapped: boolean
+  readonly #errorBody: (error: HestiaError) => object
   #resume: () => void = () => undefined
   #wrote = false
   #ended = false
 
-  constructor(request: FastifyRequest, reply: FastifyReply, pseudonym: string, mapped: boolean) {
+  constructor(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    pseudonym: string,
+    mapped: boolean,
+    errorBody = (error: HestiaError): object => error.body(request.id),
+  ) {
     this.#request = request
     this.#reply = reply
     this.#incoming = request.raw
     this.#response = reply.raw
     this.#pseudonym = pseudonym
     this.#mapped = mapped
+    this.#errorBody = errorBody
   }
 
   get started(): boolean {
     return this.#response.headersSent
+  }
+
+  get complete(): boolean {
+    const { socket, writableFinished } = this.#response
+    return writableFinished && (!socket || socket.writableFinished)
   }
 
   information(status: number, reason: string, headers: RawHeaders): void {
@@ -121,7 +138,7 @@ export class ClientAnswer implements Answer {
       else response.destroy()
       return
     }
-    const body = Buffer.from(JSON.stringify(error.body(this.#request.id)))
+    const body = Buffer.from(JSON.stringify(this.#errorBody(error)))
     const headers = ['Content-Type', 'application/json; charset=utf-8', 'Content-Length', String(body.length)]
     headers.push('X-Request-Id', this.#request.id)
     if (error.retryAfterSeconds !== undefined) headers.push('Retry-After', String(error.retryAfterSeconds))

@@ -32,6 +32,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
   sent = false
   /** Whether a byte of an answer has come. */
   responded = false
+  /** Of the body that was passed on, in bytes. */
+  size = 0
 
   constructor(owner: AttemptOwner, instance: Instance, lease: Lease, answer: Answer, mapping: Mapping | undefined) {
     this.#owner = owner
@@ -78,6 +80,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   onData(chunk: Buffer): boolean {
     if (this.#over) return true
+    this.size += chunk.length
     if (this.lease.kind === 'stream') this.lease.touch()
     return this.#answer.data(chunk)
   }

@@ -13,6 +13,7 @@ export class Collector implements Answer {
   #head: Omit<CollectedResponse, 'decision' | 'body'> | undefined
   #resolve!: (answer: Omit<CollectedResponse, 'decision'>) => void
   #reject!: (error: HestiaError) => void
+  #settled = false
   #closed: () => void = () => undefined
 
   constructor(limit: number, pseudonym: string) {
@@ -26,6 +27,10 @@ export class Collector implements Answer {
 
   get started(): boolean {
     return this.#head !== undefined
+  }
+
+  get complete(): boolean {
+    return this.#settled
   }
 
   information(): void {}
@@ -52,11 +57,13 @@ export class Collector implements Answer {
   }
 
   end(): void {
+    this.#settled = true
     if (this.#head) this.#resolve({ ...this.#head, body: Buffer.concat(this.#chunks) })
     this.#closed()
   }
 
   fail(error: HestiaError): void {
+    this.#settled = true
     this.#reject(error)
     this.#closed()
   }

@@ -1,10 +1,13 @@
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import {
   admitHot,
   asError,
+  checkPath,
   type Decision,
+  type FrontDoor,
   HestiaError,
   type Instance,
   type Lease,
@@ -12,6 +15,7 @@ import {
   type RequestView,
   type Service,
 } from 'hestia'
+import { Account } from './account.ts'
 import type { Answer } from './answer.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
 import { type Failure, failureOf } from './failure.ts'
@@ -32,6 +36,8 @@ export interface Job {
   readonly upgrade: PendingUpgrade | undefined
   /** Whether the client waits with the body until it is asked for it. */
   readonly waits: boolean
+  /** The front door that it came through, if any. */
+  readonly door: FrontDoor | undefined
 }
 
 /** How long a request whose service refuses connections while it serves others waits for the next try, in milliseconds. */
@@ -51,15 +57,19 @@ export class Exchange implements AttemptOwner {
   #attempt: Attempt | undefined
   #body: RequestBody | Buffer | undefined
   #tried: Set<Instance> | undefined
-  #restarted = false
+  /** Why the same instance was tried once more. */
+  #retriedFor: HestiaError | undefined
   #renewed = false
   #fellBack = false
   #over = false
+  /** Undefined when nobody wants to hear of it, and once it was told. */
+  #account: Account | undefined
 
   constructor(app: FastifyInstance, upstreams: Upstreams, job: Job) {
     this.#app = app
     this.#upstreams = upstreams
     this.#job = job
+    if (app.hestia.events.wants('request.finished')) this.#account = new Account()
   }
 
   /** Where it went; known when it was answered. */
@@ -69,15 +79,35 @@ export class Exchange implements AttemptOwner {
 
   start(): void {
     this.#job.answer.onceClosed(() => this.close())
+    try {
+      checkPath(this.#job.view.target)
+    } catch (thrown) {
+      this.#fail(thrown)
+      return
+    }
     this.#route(this.#job.service, (thrown) => this.#fail(thrown))
   }
 
   /** Ends it wherever it is: the client has its answer, or has left. */
   close(): void {
-    if (this.#over) return
-    this.#over = true
-    this.#attempt?.cancel()
-    this.#lease?.release()
+    if (!this.#over) {
+      this.#over = true
+      this.#attempt?.cancel()
+      this.#lease?.release()
+    }
+    const body = this.#body
+    const bytesIn = body instanceof RequestBody ? body.size : this.#attempt?.sent ? (body?.length ?? 0) : 0
+    this.#tell(bytesIn, this.#attempt?.size ?? 0, !this.#job.answer.complete)
+  }
+
+  /** Tells, once, how it went. */
+  #tell(bytesIn: number, bytesOut: number, aborted: boolean): void {
+    const account = this.#account
+    if (!account) return
+    this.#account = undefined
+    const { view, service } = this.#job
+    const ending = { service, decision: this.#decision, bytesIn, bytesOut, aborted }
+    this.#app.hestia.events.tell(account.finished(view, ending))
   }
 
   #route(service: Service | undefined, otherwise: (thrown: unknown) => void): void {
@@ -110,18 +140,40 @@ export class Exchange implements AttemptOwner {
       return
     }
     if (lease instanceof Promise) {
+      this.#job.answer.waiting?.()
+      const since = performance.now()
+      const forStart = decision.instance.state !== 'hot'
+      this.#account?.waits(since, forStart)
       lease
         .then(
-          (late) => this.#send(late, decision.instance),
-          (thrown: unknown) => this.#refused(decision, thrown),
+          (late) => {
+            this.#letIn(decision, late.startedAt - since, forStart)
+            this.#account?.waited(late.startedAt)
+            this.#send(late, decision.instance)
+          },
+          (thrown: unknown) => {
+            this.#account?.waited(performance.now())
+            this.#refused(decision, thrown)
+          },
         )
         .catch((thrown: unknown) => this.#fail(thrown))
     } else this.#send(lease, decision.instance)
   }
 
+  #letIn({ instance }: Decision, waitedMs: number, coldStart: boolean): void {
+    if (this.#over) return
+    const who = { requestId: this.#job.view.id, service: instance.service.id, instance: instance.name }
+    this.#app.hestia.events.emit('request.admitted', { ...who, waitedMs, coldStart })
+  }
+
   /** Not let in. When it could not be started, the fallback gets one try. */
   #refused(decision: Decision, thrown: unknown): void {
     if (this.#over) return
+    // Without a queue nobody waits for the next start: what the client needs to know is what went wrong.
+    if (this.#retriedFor && thrown instanceof HestiaError && thrown.code === 'starting') {
+      this.#fail(this.#retriedFor)
+      return
+    }
     if (!(thrown instanceof HestiaError && thrown.code === 'start_failed' && this.#fallBack(decision, thrown))) this.#fail(thrown)
   }
 
@@ -144,12 +196,15 @@ export class Exchange implements AttemptOwner {
       return
     }
     this.#lease = lease
+    this.#account?.sent(lease)
     const { view, answer, upgrade, waits } = this.#job
     let upstream: Upstream
     let headers: string[]
+    let fitted: ReturnType<NonNullable<FrontDoor['fit']>> | undefined
     try {
       upstream = this.#upstreams.of(instance)
       headers = this.#headers(upstream)
+      fitted = this.#job.door?.fit?.(view, instance)
     } catch (thrown) {
       this.#fail(thrown)
       return
@@ -160,9 +215,9 @@ export class Exchange implements AttemptOwner {
     const attempt = new Attempt(this, instance, lease, answer, mapping)
     this.#attempt = attempt
     const { method } = view
-    const path = basePath + view.target
-    const body = this.#bodyToSend()
-    if (upgrade || waits) {
+    const path = basePath + (fitted?.target ?? view.target)
+    const body = fitted?.body ?? this.#bodyToSend()
+    if (upgrade || (waits && !Buffer.isBuffer(body))) {
       const host = options.host === 'client' && clientHost !== undefined ? clientHost : upstream.host
       const all = ['Host', host, ...headers]
       sendByNode(upstream, { method, path, headers: all, upgrade: upgrade ? view.headers.upgrade : undefined, body }, attempt)
@@ -207,7 +262,8 @@ export class Exchange implements AttemptOwner {
   }
 
   answered(attempt: Attempt, status: number): void {
-    if (status < 500) this.#upstreams.worked(attempt.instance)
+    this.#account?.answered(status)
+    this.#upstreams.answered(attempt.instance, status)
   }
 
   switched(attempt: Attempt, head: IncomingMessage, socket: Duplex, first: Buffer): void {
@@ -217,13 +273,24 @@ export class Exchange implements AttemptOwner {
       return
     }
     this.#over = true
+    this.#account?.answered(head.statusCode ?? 101)
     let lines = `HTTP/1.1 ${head.statusCode} ${head.statusMessage}\r\n`
     for (let i = 0; i < head.rawHeaders.length; i += 2) lines += `${head.rawHeaders[i]}: ${head.rawHeaders[i + 1]}\r\n`
     upgrade.detach()
     upgrade.socket.write(`${lines}\r\n`, 'latin1')
+    this.#tellAtClose(upgrade)
     if (first.length > 0) socket.unshift(first)
     if (upgrade.head.length > 0) upgrade.socket.unshift(upgrade.head)
     this.#app.hestia.tunnels.open(upgrade.socket, socket, attempt.lease)
+  }
+
+  /** A tunnel is over when it has closed. */
+  #tellAtClose({ socket, head }: PendingUpgrade): void {
+    const client = socket as Socket
+    const { bytesRead, bytesWritten } = client
+    client.once('close', () => {
+      this.#tell(client.bytesRead - bytesRead + head.length, client.bytesWritten - bytesWritten, client.errored !== null)
+    })
   }
 
   failed(attempt: Attempt, thrown: unknown): void {
@@ -245,7 +312,8 @@ export class Exchange implements AttemptOwner {
   /** A kept connection may have been closed by the service just as the request went out. */
   #mayRepeat(): boolean {
     const { view, upgrade } = this.#job
-    return !this.#renewed && !upgrade && view.rawBody === undefined && IDEMPOTENT.has(view.method)
+    const isThere = view.rawBody === undefined || Buffer.isBuffer(view.rawBody)
+    return !this.#renewed && !upgrade && isThere && IDEMPOTENT.has(view.method)
   }
 
   /** Nothing was sent: another instance, else the same once more, started anew if it went down. */
@@ -269,11 +337,11 @@ export class Exchange implements AttemptOwner {
     const decision = this.#decision
     if (!decision || this.#over) return
     if (instance.cooling && this.#fallBack(decision, error)) return
-    if (inVain || this.#restarted || instance.cooling || this.#job.view.passive) {
+    if (inVain || this.#retriedFor || instance.cooling || this.#job.view.passive) {
       this.#fail(error)
       return
     }
-    this.#restarted = true
+    this.#retriedFor = error
     const same = { ...decision, instance }
     // Still hot: others are being served, or will be refused in a moment, the last of whom brings it down.
     if (instance.state === 'hot') setTimeout(() => this.#admit(same), REFUSED_PAUSE_MS)
@@ -287,6 +355,7 @@ export class Exchange implements AttemptOwner {
     this.#lease?.release()
     const error = thrown instanceof HestiaError ? thrown : new HestiaError('internal_error', { cause: asError(thrown) })
     const { view, answer, service } = this.#job
+    this.#account?.failed(error, answer.started)
     const instance = this.#decision?.instance
     const id = instance?.service.id ?? service?.id
     if (id !== undefined)

@@ -1,20 +1,24 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import { addressOf, asError, checkPath, type Forward, HestiaError, RequestView, upgradeOf } from 'hestia'
+import { addressOf, asError, type Forward, HestiaError, RequestView, upgradeOf } from 'hestia'
 import { ClientAnswer } from './answer.ts'
 import { Collector } from './collector.ts'
 import { Exchange } from './exchange.ts'
+import { PatientAnswer } from './patient-answer.ts'
 import type { Upstreams } from './upstreams.ts'
 
 /** What the proxy offers other plugins, and what its own routes use. */
 export function makeForward(app: FastifyInstance, upstreams: Upstreams): Forward {
   return {
-    stream: (request, reply, service, target) => {
+    stream: (request, reply, service, target, door) => {
       reply.hijack()
       const { raw } = request
       const address = addressOf(raw)
-      const answer = new ClientAnswer(request, reply, upstreams.pseudonym, address !== undefined)
+      const errorBody = door?.errorBody?.bind(door)
+      const client = new ClientAnswer(request, reply, upstreams.pseudonym, address !== undefined, errorBody)
       const upgrade = upgradeOf(raw)
+      // For other routes the host has asked for the body already.
+      const waits = address !== undefined && !upgrade && hasBody(raw) && asksFirst(raw)
       const view = new RequestView({
         id: request.id,
         method: raw.method ?? 'GET',
@@ -23,31 +27,27 @@ export function makeForward(app: FastifyInstance, upstreams: Upstreams): Forward
         clientAddress: raw.socket.remoteAddress,
         body: upgrade || !hasBody(raw) ? undefined : raw,
         signal: signalOf(reply.raw),
+        askForBody: waits ? () => client.proceed() : undefined,
       })
-      try {
-        checkPath(view.target)
-      } catch (thrown) {
-        answer.fail(thrown as HestiaError)
-        return
-      }
+      const answer = door?.keepsAlive ? new PatientAnswer(client, view, door) : client
       const exchange = new Exchange(app, upstreams, {
         view,
         service,
-        rawHeaders: raw.rawHeaders,
+        // Comments and what is compressed can't stand in one body.
+        rawHeaders: door?.keepsAlive ? without(raw.rawHeaders, 'accept-encoding') : raw.rawHeaders,
         scheme: 'encrypted' in raw.socket ? 'https' : 'http',
         prefix: address?.prefix ?? '',
         answer,
         upgrade,
-        // For other routes the host has asked for the body already.
-        waits: address !== undefined && view.rawBody !== undefined && asksFirst(raw),
+        waits,
+        door,
       })
       exchange.start()
     },
     collect: async (view, service, rawHeaders, limit) => {
-      checkPath(view.target)
       const answer = new Collector(limit, upstreams.pseudonym)
-      const job = { view, service, rawHeaders, scheme: 'http', prefix: '', answer, upgrade: undefined, waits: false } as const
-      const exchange = new Exchange(app, upstreams, job)
+      const none = { upgrade: undefined, waits: false, door: undefined }
+      const exchange = new Exchange(app, upstreams, { view, service, rawHeaders, scheme: 'http', prefix: '', answer, ...none })
       const leave = () => {
         exchange.close()
         answer.fail(new HestiaError('invalid_request', { message: 'The client has left.', cause: asError(view.signal.reason) }))
@@ -63,6 +63,9 @@ export function makeForward(app: FastifyInstance, upstreams: Upstreams): Forward
     },
   }
 }
+
+const without = (rawHeaders: readonly string[], name: string): readonly string[] =>
+  rawHeaders.filter((_, i) => rawHeaders[i - (i % 2)]!.toLowerCase() !== name)
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] !== undefined && headers['content-length'] !== '0')

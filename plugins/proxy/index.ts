@@ -1,9 +1,10 @@
 import { accessSync, constants } from 'node:fs'
 import { METHODS } from 'node:http'
 import { dirname, resolve } from 'node:path'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { addressOf, definePlugin, messageOf } from 'hestia'
 import { ProxyOptions, ProxyServiceOptions } from '../../schemas/proxy.ts'
+import { refusedRequest } from './account.ts'
 import { makeForward } from './forward.ts'
 import { Upstreams } from './upstreams.ts'
 
@@ -40,6 +41,8 @@ export default definePlugin({
   },
 })
 
+const serviceOf = (request: FastifyRequest): string => addressOf(request.raw)?.service ?? (request.params as { id: string }).id
+
 function routes(app: FastifyInstance): void {
   const { hestia } = app
   // CONNECT never gets here: it asks for a tunnel to a host, not for a resource.
@@ -59,9 +62,18 @@ function routes(app: FastifyInstance): void {
         headers['content-type'] = 'application/octet-stream'
       done()
     },
+    // What is refused before it is on its way: a service that nobody knows, or whatever a plugin's hook throws.
+    onError: (request, reply, error, done) => {
+      const { events, services } = hestia
+      if (events.wants('request.finished')) {
+        const target = addressOf(request.raw)?.target ?? '/'
+        const service = services.get(serviceOf(request))?.id
+        events.tell(refusedRequest(request, { target, service, totalMs: reply.elapsedTime }, error))
+      }
+      done()
+    },
     handler: (request, reply) => {
-      const id = addressOf(request.raw)?.service ?? (request.params as { id: string }).id
-      app.forward?.stream(request, reply, hestia.services.require(id))
+      app.forward?.stream(request, reply, hestia.services.require(serviceOf(request)))
     },
   })
   app.route({

@@ -11,7 +11,10 @@ const HIGH_WATER_MARK = 64 * 1024
 export class RequestBody extends Readable {
   readonly #source: IncomingMessage
   #touched = false
+  /** What has come from the client so far, in bytes. */
+  size = 0
   readonly #onData = (chunk: Buffer): void => {
+    this.size += chunk.length
     if (!this.push(chunk)) this.#source.pause()
   }
   readonly #onEnd = (): void => {

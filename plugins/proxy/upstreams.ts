@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { Hestia, Instance } from 'hestia'
 import { buildConnector, Client, Pool } from 'undici'
+import type { HealthOptions } from '../../schemas/health.ts'
 import type { ProxyServiceOptions } from '../../schemas/proxy.ts'
+import { statusMatcher } from '../../schemas/status-list.ts'
 import { normalAuthority } from './rewrite.ts'
 
 /** The largest head of an answer, in bytes: cookies of some web UIs are large. */
@@ -87,16 +89,25 @@ export class Upstreams {
     return upstream
   }
 
-  /** It could not be reached or did not answer in time; unhealthy after `health.unhealthy_after` such failures in a row. */
+  /** It answered with this status: one of `health.unhealthy_status` is a failure, another error says nothing either way. */
+  answered(instance: Instance, status: number): void {
+    const isFailure = status >= 400 && statusMatcher(healthOf(instance).unhealthy_status ?? [])(status)
+    if (isFailure) this.failed(instance, `it answered ${status}`)
+    else if (status < 500) this.#worked(instance)
+  }
+
+  /** It failed a request; unhealthy after `health.unhealthy_after` failures in a row. */
   failed(instance: Instance, why: string): void {
-    const failures = (this.#failures.get(instance) ?? 0) + 1
+    const { unhealthy_after = 1 } = healthOf(instance)
+    const before = this.#failures.get(instance) ?? 0
+    // Those before it was found well again, by a probe or a start, are over.
+    const failures = before >= unhealthy_after && instance.healthy ? 1 : before + 1
     this.#failures.set(instance, failures)
-    const { unhealthy_after = 1 } = instance.section<{ unhealthy_after?: number }>('health') ?? {}
     if (failures >= unhealthy_after) instance.setHealth(false, why)
   }
 
-  /** It answered; what requests found unhealthy is well again. */
-  worked(instance: Instance): void {
+  /** What requests found unhealthy is well again. */
+  #worked(instance: Instance): void {
     if (this.#failures.size > 0 && this.#failures.delete(instance)) instance.setHealth(true, 'it answered a request')
   }
 
@@ -144,6 +155,8 @@ export class Upstreams {
     return made
   }
 }
+
+const healthOf = (instance: Instance): Partial<HealthOptions> => instance.section<HealthOptions>('health') ?? {}
 
 const keyOf = (origin: string, { connect_timeout_ms, tls }: ProxyServiceOptions): string =>
   [origin, connect_timeout_ms, tls.reject_unauthorized, tls.ca_file ?? ''].join(' ')

@@ -1,0 +1,73 @@
+import { levels } from 'pino'
+import type { LogConfig } from '../../schemas/config.ts'
+import type { EventOf } from '../events.ts'
+import { lineOf } from './sentences.ts'
+
+type Finished = EventOf<'request.finished'>
+
+/** Where finished lines go. */
+export interface Out {
+  write(lines: string): unknown
+}
+
+/**
+ * The one line of each request, as JSON like all others, but put together by hand, as it is the one that is written thousands of
+ * times a second. Its fields are chosen so that none can hold a secret: nothing is looked for. The lines of one turn of the
+ * event loop are one write.
+ */
+export class AccessLog {
+  readonly #out: Out
+  readonly #brief: boolean
+  #pending = ''
+  readonly #flush = (): void => {
+    const lines = this.#pending
+    this.#pending = ''
+    this.#out.write(lines)
+  }
+
+  /** `brief`: with the sentence only, for people. */
+  constructor(out: Out, brief: boolean) {
+    this.#out = out
+    this.#brief = brief
+  }
+
+  /** A writer for the lines of a share of all requests. */
+  writer({ level, sample }: Readonly<LogConfig['access']>): (event: Finished) => void {
+    const begin = `{"level":${levels.values[level]},"time":"`
+    return (event) => {
+      if (sample < 1 && Math.random() >= sample) return
+      if (this.#pending === '') setImmediate(this.#flush)
+      const msg = JSON.stringify(lineOf(event).sentence)
+      this.#pending += `${begin}${isoTime(event.at)}"${this.#brief ? '' : fields(event)},"msg":${msg}}\n`
+    }
+  }
+}
+
+function fields(event: Finished): string {
+  const { requestId, method, path, service, instance, reason, strategy, status, error, upstreamMs } = event
+  let line = `,"type":"request.finished","requestId":"${requestId}","method":"${method}","path":${JSON.stringify(path)}`
+  if (service !== undefined) line += `,"service":"${service}"`
+  if (instance !== undefined) line += `,"instance":${JSON.stringify(instance)}`
+  if (reason !== undefined) line += `,"reason":"${reason}"`
+  if (strategy !== undefined) line += `,"strategy":${JSON.stringify(strategy)}`
+  line += `,"status":${status}`
+  if (error !== undefined) line += `,"error":${JSON.stringify(error)}`
+  line += `,"queueMs":${rounded(event.queueMs)}`
+  if (upstreamMs !== undefined) line += `,"upstreamMs":${rounded(upstreamMs)}`
+  line += `,"totalMs":${rounded(event.totalMs)},"bytesIn":${event.bytesIn},"bytesOut":${event.bytesOut}`
+  return `${line},"coldStart":${event.coldStart},"aborted":${event.aborted}`
+}
+
+const rounded = (ms: number): number => Math.round(ms * 100) / 100
+
+let lastAt = 0
+let lastTime = ''
+
+/** Many requests end in the same millisecond. */
+function isoTime(at: number): string {
+  if (at !== lastAt) {
+    lastAt = at
+    lastTime = new Date(at).toISOString()
+  }
+  return lastTime
+}

@@ -1,0 +1,119 @@
+import type { EventOf, EventType, HestiaEvent } from '../events.ts'
+import { formatProblem, type Problem } from '../problem.ts'
+
+export type Level = 'error' | 'warn' | 'info' | 'debug' | 'trace'
+
+interface Line<T extends EventType> {
+  /** Where it depends on the event: the most important one. */
+  readonly level: Level
+  readonly levelOf?: (event: EventOf<T>) => Level
+  readonly say: (event: EventOf<T>) => string
+}
+
+const listed = (problems: readonly Problem[]): string => problems.map(formatProblem).join('; ')
+const seconds = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`)
+const where = ({
+  service,
+  instance,
+}: {
+  readonly service?: string | undefined
+  readonly instance?: string | undefined
+}): string => (instance === undefined ? (service ?? 'no service') : `${service}/${instance}`)
+
+/** Level and sentence for each type of event; the event's fields go with it. */
+const LINES: { readonly [T in EventType]: Line<T> } = {
+  'instance.state': { level: 'debug', say: (event) => `${where(event)}: ${event.from} -> ${event.to} (${event.reason})` },
+  'instance.attempt': {
+    level: 'info',
+    say: (event) => {
+      const { attempt, attempts } = event
+      return `${where(event)}: starting${attempts > 1 ? `, attempt ${attempt} of ${attempts}` : ''}`
+    },
+  },
+  'instance.progress': { level: 'debug', say: (event) => `${where(event)}: ${event.note}` },
+  'instance.ready': { level: 'info', say: (event) => `${where(event)}: ready after ${seconds(event.durationMs)}` },
+  'instance.attempt_failed': {
+    level: 'warn',
+    say: (event) => `${where(event)}: attempt ${event.attempt} of ${event.attempts} failed: ${event.error}`,
+  },
+  'instance.start_failed': {
+    level: 'error',
+    say: (event) => `${where(event)}: could not be started: ${event.error}; left alone for ${seconds(event.retryAfterMs)}`,
+  },
+  'instance.crashed': { level: 'error', say: (event) => `${where(event)}: ended by itself: ${event.error}` },
+  'instance.stopped': {
+    level: 'info',
+    say: (event) => `${where(event)}: stopped (${event.reason}) in ${seconds(event.durationMs)}`,
+  },
+  'instance.kept': { level: 'debug', say: (event) => `${where(event)}: kept for ${seconds(event.keepForMs)} by ${event.plugin}` },
+  'instance.health': {
+    level: 'warn',
+    levelOf: ({ healthy }) => (healthy ? 'info' : 'warn'),
+    say: (event) => `${where(event)}: ${event.healthy ? 'healthy again' : 'unhealthy'}: ${event.reason}`,
+  },
+  'instance.output': { level: 'debug', say: (event) => `${where(event)}: ${event.line}` },
+  'exclusive.decided': { level: 'info', say: (event) => `${where(event)}: ${event.reason}` },
+  'hook.failed': {
+    level: 'error',
+    say: (event) => `${where(event)}: ${event.hook} of plugin ${event.plugin} failed: ${event.error}`,
+  },
+  'request.routed': {
+    level: 'debug',
+    say: (event) => `${where(event)}: chosen by ${event.strategy ?? event.plugin} (${event.reason})`,
+  },
+  'request.admitted': { level: 'debug', say: (event) => `${where(event)}: let in after ${seconds(event.waitedMs)}` },
+  'request.fallback': {
+    level: 'warn',
+    say: (event) => `${event.service}: ${event.from} failed, trying ${event.to}: ${event.error}`,
+  },
+  'request.failed': { level: 'warn', say: (event) => `${where(event)}: ${event.code}: ${event.error}` },
+  // Its level is that of the access log.
+  'request.finished': {
+    level: 'info',
+    say: (event) => {
+      const { method, path, status, totalMs, aborted } = event
+      return `${where(event)}: ${method} ${path} ${status} in ${seconds(totalMs)}${aborted ? ', broken off' : ''}`
+    },
+  },
+  'events.dropped': {
+    level: 'warn',
+    say: (event) => `${event.consumer} did not keep up: ${event.count} events were thrown away`,
+  },
+  'service.added': { level: 'info', say: (event) => `service ${event.service} added` },
+  'service.changed': { level: 'info', say: (event) => `service ${event.service} changed` },
+  'service.removed': { level: 'info', say: (event) => `service ${event.service} removed` },
+  'strategy.loaded': { level: 'info', say: (event) => `strategy ${event.strategy} loaded (${event.file})` },
+  'strategy.removed': { level: 'info', say: (event) => `strategy ${event.strategy} removed (${event.file})` },
+  'strategy.failed': { level: 'error', say: (event) => `strategy refused: ${listed(event.problems)}` },
+  'reload.applied': {
+    level: 'info',
+    say: (event) => `generation ${event.generation} serves after ${seconds(event.durationMs)}: ${event.changes.join(', ')}`,
+  },
+  'reload.rejected': {
+    level: 'error',
+    say: (event) => `refused, the previous version keeps serving: ${listed(event.problems)}`,
+  },
+  'store.failed': {
+    level: 'error',
+    say: (event) => `the database ${event.file} fails: ${event.error}; requests are served all the same`,
+  },
+  'store.recovered': {
+    level: 'info',
+    say: ({ file, failedForMs, dropped }) =>
+      `the database ${file} works again after ${seconds(failedForMs)}; activities dropped: ${dropped}`,
+  },
+  'generation.retired': {
+    level: 'debug',
+    say: (event) => `generation ${event.generation} retired${event.drained ? '' : ' with requests still open'}`,
+  },
+  'server.listening': { level: 'info', say: (event) => `listening on ${event.address}` },
+  'server.stopping': { level: 'info', say: (event) => `ending (${event.signal})` },
+}
+
+/** The most important level that events of a type have. */
+export const levelOfType = (type: EventType): Level => LINES[type].level
+
+export function lineOf(event: HestiaEvent): { readonly level: Level; readonly sentence: string } {
+  const { level, levelOf, say } = LINES[event.type] as Line<EventType>
+  return { level: levelOf?.(event) ?? level, sentence: say(event) }
+}
