@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { cleanEnv, spawnGateway, startChildGateway } from '../helpers/child-gateway.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { until } from '../helpers/until.ts'
 
 const alive = (pid: number): boolean => {
@@ -25,16 +26,6 @@ const server = createServer((request, response) => {
 })
 setTimeout(() => server.listen(Number(process.env.PORT), process.env.HOST), 100)
 `
-const freePort = async (): Promise<number> => {
-  const { createServer } = await import('node:net')
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 async function makeFolder(t: { testdir(files: Record<string, string>): string }, more = '') {
   const port = await freePort()
   const config = `server: { port: 0, drain_timeout_ms: 5000 }

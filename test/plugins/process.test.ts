@@ -4,7 +4,6 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
@@ -14,6 +13,7 @@ import t, { type Test } from 'tap'
 import { environmentFor } from '../../plugins/process/environment.ts'
 import { addBytes, emptyLine, LONGEST_LINE, lastLine } from '../../plugins/process/lines.ts'
 import { endTree } from '../../plugins/process/tree.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { type RunningGateway, startGateway } from '../helpers/gateway.ts'
 import { until } from '../helpers/until.ts'
 
@@ -25,14 +25,6 @@ process.env.TMPDIR = temporary
 t.teardown(() => rm(temporary, { recursive: true, force: true }))
 
 const outputFolders = () => readdirSync(temporary).filter((name) => name.startsWith('hestia-process-'))
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address() as { port: number }
-  await new Promise((done) => server.close(done))
-  return port
-}
 
 /** Pids of living processes that have `mark` in their environment; written without the code under test. */
 function marked(mark: string): number[] {
