@@ -217,10 +217,14 @@ export class Exchange implements AttemptOwner {
     const { method } = view
     const path = basePath + (fitted?.target ?? view.target)
     const body = fitted?.body ?? this.#bodyToSend()
-    if (upgrade || (waits && !Buffer.isBuffer(body))) {
+    const expects = waits && !Buffer.isBuffer(body)
+    // Trailers come behind a body that is sent as it comes; one that is held has lost them with its chunks.
+    const trailer = body === undefined || Buffer.isBuffer(body) ? undefined : view.headers.trailer
+    if (upgrade || expects || trailer !== undefined) {
       const host = options.host === 'client' && clientHost !== undefined ? clientHost : upstream.host
       const all = ['Host', host, ...headers]
-      sendByNode(upstream, { method, path, headers: all, upgrade: upgrade ? view.headers.upgrade : undefined, body }, attempt)
+      const asked = upgrade ? view.headers.upgrade : undefined
+      sendByNode(upstream, { method, path, headers: all, upgrade: asked, expects, trailer, body }, attempt)
       return
     }
     if (options.host === 'client' && clientHost !== undefined) headers.unshift('host', clientHost)

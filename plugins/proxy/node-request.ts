@@ -13,7 +13,10 @@ export interface NodeRequest {
   readonly headers: readonly string[]
   /** Protocols to switch to, as the client named them. */
   readonly upgrade: string | undefined
-  /** Sent when the service asks for it with 100 (Continue). */
+  /** Whether the body is sent only when the service asks for it with 100 (Continue). */
+  readonly expects: boolean
+  /** The trailer fields that the client has announced behind its body (RFC 9110, 6.5). */
+  readonly trailer: string | undefined
   readonly body: RequestBody | Buffer | undefined
 }
 
@@ -22,7 +25,7 @@ const CONTINUE_TIMEOUT_MS = 1000
 
 /**
  * Sends what undici can't: a request that wants to switch protocols, where the service may refuse with an answer of its own,
- * and one whose client waits with the body until the service wants it. On a connection of its own.
+ * one whose client waits with the body until the service wants it, and one with trailers. On a connection of its own.
  */
 export function sendByNode(upstream: Upstream, request: NodeRequest, attempt: Attempt): void {
   let made: ClientRequest
@@ -41,12 +44,12 @@ export function sendByNode(upstream: Upstream, request: NodeRequest, attempt: At
     attempt.onError(thrown as Error)
     return
   }
-  new Exchanged(made, upstream, request.body, attempt).begin()
+  new Exchanged(made, upstream, request, attempt).begin()
 }
 
-function headersOf({ headers, upgrade, body }: NodeRequest): string[] {
+function headersOf({ headers, upgrade, expects, trailer, body }: NodeRequest): string[] {
   if (upgrade !== undefined) return [...headers, 'Connection', 'Upgrade', 'Upgrade', upgrade]
-  const all = [...headers, 'Expect', '100-continue']
+  const all = [...headers, ...(expects ? ['Expect', '100-continue'] : []), ...(trailer === undefined ? [] : ['Trailer', trailer])]
   if (Buffer.isBuffer(body)) return [...all, 'Content-Length', String(body.length)]
   return all.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
     ? all
@@ -58,14 +61,16 @@ class Exchanged {
   readonly #request: ClientRequest
   readonly #upstream: Upstream
   readonly #body: RequestBody | Buffer | undefined
+  readonly #expects: boolean
   readonly #attempt: Attempt
   #bodyStarted = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor(request: ClientRequest, upstream: Upstream, body: RequestBody | Buffer | undefined, attempt: Attempt) {
+  constructor(request: ClientRequest, upstream: Upstream, { body, expects }: NodeRequest, attempt: Attempt) {
     this.#request = request
     this.#upstream = upstream
     this.#body = body
+    this.#expects = expects
     this.#attempt = attempt
   }
 
@@ -93,8 +98,9 @@ class Exchanged {
       this.#request.destroy(error)
       if (this.#body && !Buffer.isBuffer(this.#body)) this.#body.destroy()
     })
-    if (this.#body) this.#timer = setTimeout(() => this.#sendBody(), CONTINUE_TIMEOUT_MS)
-    else this.#awaitHead()
+    if (!this.#body) this.#awaitHead()
+    else if (this.#expects) this.#timer = setTimeout(() => this.#sendBody(), CONTINUE_TIMEOUT_MS)
+    else this.#sendBody()
     if (options.idle_timeout_ms > 0)
       this.#request.once('response', (response) => {
         response.setTimeout(options.idle_timeout_ms, () => response.destroy(new errors.BodyTimeoutError()))
@@ -112,11 +118,21 @@ class Exchanged {
     if (this.#bodyStarted || this.#request.destroyed) return
     this.#bodyStarted = true
     clearTimeout(this.#timer)
-    this.#attempt.onContinue()
+    if (this.#expects) this.#attempt.onContinue()
     this.#request.once('finish', () => this.#awaitHead())
     const body = this.#body
     if (body === undefined || Buffer.isBuffer(body)) this.#request.end(body)
-    else body.on('error', (error) => this.#request.destroy(error)).pipe(this.#request)
+    else {
+      body.once('end', () => this.#end(body)).on('error', (error) => this.#request.destroy(error))
+      body.pipe(this.#request, { end: false })
+    }
+  }
+
+  /** The trailers are there once the body has ended. */
+  #end(body: RequestBody): void {
+    const { trailers } = body
+    if (trailers.length > 0) this.#request.addTrailers(trailers)
+    this.#request.end()
   }
 
   #answer(response: IncomingMessage): void {

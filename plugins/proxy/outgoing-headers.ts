@@ -30,7 +30,7 @@ const TREATMENTS: ReadonlyMap<string, Treatment> = new Map([
   ['upgrade', 'drop'],
   ['http2-settings', 'drop'],
   ['expect', 'drop'],
-  // Announces request trailers, which are not passed on.
+  // Announces request trailers; whoever can send these announces them anew.
   ['trailer', 'drop'],
   ['te', 'te'],
   ['content-length', 'length'],

@@ -29,6 +29,12 @@ export class RequestBody extends Readable {
     this.#source = source
   }
 
+  /** Trailer fields that came behind it: names and values; complete once the body has ended. */
+  get trailers(): [name: string, value: string][] {
+    const { rawTrailers } = this.#source
+    return rawTrailers.flatMap((name, i) => (i % 2 === 0 ? [[name, rawTrailers[i + 1]!] satisfies [string, string]] : []))
+  }
+
   /** Whether any of it may have been sent; if not, it can be sent elsewhere. */
   get touched(): boolean {
     return this.#touched

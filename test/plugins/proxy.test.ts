@@ -330,6 +330,31 @@ t.test('R2 100 MiB up and down with flat memory and slow readers', async (t) => 
   t.ok(peak - base < SIZE * 0.95, `held ${Math.round((peak - base) / 1e6)} MB more at most`)
 })
 
+t.test('R2 trailers of a request reach the service', async (t) => {
+  const seen: unknown[] = []
+  const upstream = await httpUpstream(t, (request, response, body) => {
+    seen.push([request.headers.trailer, request.rawTrailers, String(body)])
+    response.end('ok')
+  })
+  const gateway = await startGateway(t, { config: config({ up: service(upstream.url) }) })
+  await warm(gateway)
+  const { port } = new URL(gateway.url)
+  const request = http.request({
+    port,
+    path: '/services/up/',
+    method: 'POST',
+    agent: false,
+    headers: { trailer: 'X-Sum', te: 'trailers' },
+  })
+  request.write('one ')
+  request.addTrailers([['X-Sum', '42']])
+  request.end('two')
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  t.equal(response.statusCode, 200)
+  response.resume()
+  t.same(seen.at(-1), ['X-Sum', ['X-Sum', '42'], 'one two'])
+})
+
 t.test('R2 Expect: 100-continue', async (t) => {
   const taking = await httpUpstream(t, (_request, response, body) => response.end(`got ${body.length}`))
   const refusing = await rawUpstream(t, (socket) => {
