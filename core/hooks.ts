@@ -60,7 +60,7 @@ const RANK = { pre: 0, normal: 1, post: 2 } as const
 const rank = (entry: { order?: 'pre' | 'post' }): number => RANK[entry.order ?? 'normal']
 
 /** An error of a handler, told apart by plugin and hook; the original is its cause. */
-export class HookError extends Error {
+class HookError extends Error {
   readonly plugin: string
   readonly hook: HookName
 

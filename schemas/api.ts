@@ -25,7 +25,7 @@ export type ServiceParams = Static<typeof ServiceParams>
 const State = Type.Union([Type.Literal('cold'), Type.Literal('starting'), Type.Literal('hot'), Type.Literal('stopping')])
 
 /** One instance in a status. */
-export const InstanceStatus = Type.Object({
+const InstanceStatus = Type.Object({
   name: Type.String(),
   url: Type.String(),
   machine: Type.Union([Type.String(), Type.Null()]),

@@ -21,7 +21,7 @@ export interface SectionKind {
 }
 
 /** A section with its defaults: each layer over the one before, all over the plugin's options; not checked yet. */
-export function completeSection({ schema, inherited }: Pick<SectionKind, 'schema' | 'inherited'>, ...layers: unknown[]): Section {
+function completeSection({ schema, inherited }: Pick<SectionKind, 'schema' | 'inherited'>, ...layers: unknown[]): Section {
   const merged = layers.reduce((base, layer) => overlay(schema, base, layer), inherited as unknown)
   return fillDefaults(schema, merged) as Section
 }

@@ -13,7 +13,7 @@ const isThisMachine = (host: string): boolean =>
   /^(localhost|.+\.localhost|127(\.\d+){3}|0\.0\.0\.0|::|::1|::ffff:(7f[\da-f]{2}:[\da-f]+|127(\.\d+){3}))$/.test(host)
 
 /** True when a request to `url` would arrive at the gateway that listens as `server` says. */
-export function isOwnAddress(url: URL, server: Pick<ServerConfig, 'host' | 'port'>): boolean {
+function isOwnAddress(url: URL, server: Pick<ServerConfig, 'host' | 'port'>): boolean {
   if (server.port === 0 || String(server.port) !== (url.port || PORTS[url.protocol])) return false
   const [theirs, own] = [bare(url.hostname), bare(server.host)]
   return theirs === own || (isThisMachine(theirs) && isThisMachine(own))

@@ -8,7 +8,7 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
 }
 
 /** Makes whatever was thrown while a request was served into an error of the table; the unknown becomes 500 without its text. */
-export function toHestiaError(thrown: unknown): HestiaError {
+function toHestiaError(thrown: unknown): HestiaError {
   if (thrown instanceof HestiaError) return thrown
   const { statusCode, message, validation } = thrown as Partial<FastifyError>
   const code = validation ? 'invalid_request' : CODES[statusCode ?? 500]

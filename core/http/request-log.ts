@@ -7,7 +7,7 @@ type Method = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
  * The logger of one request. Most requests never log; the child that carries the request's id is made with the first line, as
  * making one for every request costs more than the request's own routing.
  */
-export class RequestLog {
+class RequestLog {
   readonly #parent: Logger
   readonly #bindings: object
   #child: Logger | undefined

@@ -243,7 +243,7 @@ function makeApp(config: Config, log: Logger): FastifyInstance {
   const hosts = hostNames(config)
   const app = Fastify({
     loggerInstance: log,
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     childLoggerFactory: (_logger, bindings) => requestLog(log, bindings),
     genReqId: requestId,
     requestIdHeader: false,
