@@ -28,6 +28,7 @@ export type {
   ResolveUpstreamEvent,
 } from './hooks.ts'
 export { type Address, addressOf, checkPath } from './http/address.ts'
+export { editHeader, type HeaderEdits } from './http/header-edits.ts'
 export { type RequestParts, RequestView } from './http/request-view.ts'
 export type { Tunnels } from './http/tunnel.ts'
 export { type PendingUpgrade, upgradeOf } from './http/upgrade.ts'

@@ -8,6 +8,7 @@ import { Hestia, type PluginStatus, type Surface } from '../hestia.ts'
 import { HookLists } from '../hooks.ts'
 import { hostNames, routerUrl } from '../http/address.ts'
 import { answerBadUrl, answerErrors } from '../http/error-handler.ts'
+import { decorateHeaderEdits } from '../http/header-edits.ts'
 import { answerNotFound } from '../http/not-found.ts'
 import { requestId } from '../http/request-id.ts'
 import { requestLog } from '../http/request-log.ts'
@@ -256,6 +257,7 @@ function makeApp(config: Config, log: Logger): FastifyInstance {
   app.setValidatorCompiler(validatorCompiler as never)
   app.setSerializerCompiler(serializerCompiler)
   takeEmptyJson(app)
+  decorateHeaderEdits(app)
   // Answers that bypass Fastify (hijacked ones) set the header themselves.
   app.addHook('onSend', (request, reply, _payload, done) => {
     reply.header('x-request-id', request.id)

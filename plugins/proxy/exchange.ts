@@ -8,6 +8,7 @@ import {
   checkPath,
   type Decision,
   type FrontDoor,
+  type HeaderEdits,
   HestiaError,
   type Instance,
   type Lease,
@@ -30,6 +31,7 @@ export interface Job {
   /** Undefined when a front door finds it out. */
   readonly service: Service | undefined
   readonly rawHeaders: readonly string[]
+  readonly edits: HeaderEdits | null
   readonly scheme: 'http' | 'https'
   readonly prefix: string
   readonly answer: Answer
@@ -244,9 +246,10 @@ export class Exchange implements AttemptOwner {
   }
 
   #headers({ options }: Upstream): string[] {
-    const { view, rawHeaders, scheme, prefix } = this.#job
+    const { view, rawHeaders, edits, scheme, prefix } = this.#job
     return outgoingHeaders({
       rawHeaders,
+      edits,
       connection: view.headers.connection,
       clientAddress: view.client.address,
       clientHost: view.headers.host,

@@ -35,6 +35,7 @@ export function makeForward(app: FastifyInstance, upstreams: Upstreams): Forward
         service,
         // Comments and what is compressed can't stand in one body.
         rawHeaders: door?.keepsAlive ? without(raw.rawHeaders, 'accept-encoding') : raw.rawHeaders,
+        edits: request.headerEdits,
         scheme: 'encrypted' in raw.socket ? 'https' : 'http',
         prefix: address?.prefix ?? '',
         answer,
@@ -46,7 +47,7 @@ export function makeForward(app: FastifyInstance, upstreams: Upstreams): Forward
     },
     collect: async (view, service, rawHeaders, limit) => {
       const answer = new Collector(limit, upstreams.pseudonym)
-      const none = { upgrade: undefined, waits: false, door: undefined }
+      const none = { edits: null, upgrade: undefined, waits: false, door: undefined }
       const exchange = new Exchange(app, upstreams, { view, service, rawHeaders, scheme: 'http', prefix: '', answer, ...none })
       const leave = () => {
         exchange.close()

@@ -1,9 +1,11 @@
-import { HestiaError } from 'hestia'
+import { type HeaderEdits, HestiaError } from 'hestia'
 
 /** What the headers of a request to a service are made of. */
 export interface OutgoingHead {
   /** Names and values in turn, as the client sent them. */
   readonly rawHeaders: readonly string[]
+  /** What plugins want changed in them. */
+  readonly edits: HeaderEdits | null
   /** The client's `Connection` header, which names further headers that end here. */
   readonly connection: string | undefined
   readonly clientAddress: string | undefined
@@ -48,7 +50,7 @@ const TREATMENTS: ReadonlyMap<string, Treatment> = new Map([
  * @throws {HestiaError} `loop_detected` when Hestia's own name stands in `Via`.
  */
 export function outgoingHeaders(head: OutgoingHead): string[] {
-  const { rawHeaders } = head
+  const { rawHeaders, edits } = head
   const named = namedByConnection(head.connection)
   const headers: string[] = []
   let via = ''
@@ -61,7 +63,7 @@ export function outgoingHeaders(head: OutgoingHead): string[] {
     const name = rawHeaders[i]!
     const value = rawHeaders[i + 1]!
     const lower = name.toLowerCase()
-    if (named?.has(lower)) continue
+    if (named?.has(lower) || edits?.has(lower)) continue
     switch (TREATMENTS.get(lower)) {
       case undefined:
         headers.push(name, value)
@@ -94,6 +96,7 @@ export function outgoingHeaders(head: OutgoingHead): string[] {
         break
     }
   }
+  if (edits) for (const [name, value] of edits) if (value !== undefined) headers.push(name, value)
   if (via !== '') refuseLoop(via, head.pseudonym)
   const address = head.clientAddress?.replace(/^::ffff:(?=\d+\.)/, '')
   headers.push('Via', append(via, `1.1 ${head.pseudonym}`))

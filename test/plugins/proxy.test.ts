@@ -124,6 +124,28 @@ t.test('R2 what the client asks reaches the service unchanged', async (t) => {
   })
 })
 
+t.test('what plugins change in the headers for a service', async (t) => {
+  const upstream = await httpUpstream(t)
+  const gateway = await startGateway(t, {
+    config: config({ up: service(upstream.url) }, 'plugins: { defaults: false, editor: {}, proxy: {} }'),
+    files: {
+      'plugins/editor.ts': `import { definePlugin, editHeader } from 'hestia'
+        export default definePlugin({ name: 'editor', setup (app) {
+          app.addHook('onRequest', async (request) => {
+            editHeader(request, 'X-Secret', undefined)
+            editHeader(request, 'x-trace', 'mine')
+          })
+        } })`,
+    },
+  })
+  await warm(gateway)
+  await ask(`${gateway.url}/services/up/`, { headers: { 'x-secret': ['a', 'b'], 'X-Trace': 'theirs', 'x-other': 'c' } })
+  const { headers } = upstream.seen.at(-1)!
+  t.equal(headers['x-secret'], undefined, 'withheld')
+  t.equal(headers['x-trace'], 'mine', 'replaced')
+  t.equal(headers['x-other'], 'c', 'all else as it came')
+})
+
 t.test('R2 what the service answers reaches the client unchanged', async (t) => {
   const upstream = await httpUpstream(t, (request, response) => {
     switch (request.url) {
