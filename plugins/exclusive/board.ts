@@ -37,6 +37,8 @@ export interface Board {
   readonly waiting: Map<Instance, Waiting>
   /** Since when an instance that gave up its place had let nobody in. */
   readonly shutSince: WeakMap<Instance, number>
+  /** How long instances lately took to give up their place, from the last request let in; in milliseconds. */
+  readonly handover: WeakMap<Instance, number>
   /** The newest decisions, oldest first. */
   readonly decisions: Decided[]
   /** Generations that have this plugin; the current one decides. */
@@ -50,6 +52,7 @@ export const newBoard = (): Board => ({
   places: new Map(),
   waiting: new Map(),
   shutSince: new WeakMap(),
+  handover: new WeakMap(),
   decisions: [],
   generations: new Set(),
   current: 0,
@@ -76,14 +79,24 @@ export function settle(board: Board, instance: Instance, { group, weight }: Excl
   })
 }
 
+/** What giving up a place is taken to last before it was seen, in milliseconds. */
+const UNSEEN_HANDOVER_MS = 250
+/** A long one counts less with each shorter one that follows. */
+const FORGETTING = 0.8
+
+/** How long an instance will take to give up its place, by what was seen; in milliseconds. */
+export const handoverOf = ({ handover }: Board, instance: Instance): number => handover.get(instance) ?? UNSEEN_HANDOVER_MS
+
 /** Brings the places in line with the states of their instances; a place ends when its instance is cold. */
 export function follow(board: Board, now: number): void {
   for (const [instance, place] of board.places) {
     if (instance.state === 'hot') place.hotSince ??= now
     else if (instance.state === 'stopping') place.shutSince ??= now
     else if (instance.state === 'cold') {
+      const since = place.shutSince ?? now
       board.places.delete(instance)
-      board.shutSince.set(instance, place.shutSince ?? now)
+      board.shutSince.set(instance, since)
+      if (since < now) board.handover.set(instance, Math.max(now - since, handoverOf(board, instance) * FORGETTING))
     }
   }
 }

@@ -17,7 +17,7 @@ export default definePlugin({
   setup(app, options) {
     const { hestia } = app
     const { events, generation } = hestia
-    const board = hestia.keep('exclusive@1', newBoard, letGo)
+    const board = hestia.keep('exclusive@2', newBoard, letGo)
     const referee = new Referee(board, options, events)
     board.generations.add(generation)
 

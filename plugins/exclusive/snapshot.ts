@@ -1,14 +1,16 @@
 import type { ExclusiveOptions, ExclusiveServiceOptions } from '../../schemas/exclusive.ts'
-import { type Board, type Place, sectionOf, type Waiting } from './board.ts'
+import { type Board, handoverOf, type Place, sectionOf, type Waiting } from './board.ts'
 import type { Group, Resident, Waiter } from './decide.ts'
 
 /** Who sends one request after the other leaves gaps; so long one is no end of it, in milliseconds. */
 const GAP_MS = 100
+/** Going may take so much longer than it lately did, and still be done in time. */
+const HEADROOM = 1.25
 
 type Bounds = Pick<ExclusiveOptions, 'min_resident_ms' | 'max_wait_ms' | 'silent_stream_ms' | 'drain_timeout_ms'>
 
 export type Holder = Resident & { readonly place: Place }
-export type Candidate = Waiter & { readonly waiting: Waiting }
+export type Candidate = Waiter & { readonly waiting: Waiting; readonly maxWaitMs: number }
 
 /** Groups in which somebody waits, or is held for nobody any more; in alphabetical order. */
 export function restlessGroups({ places, waiting }: Board): string[] {
@@ -26,12 +28,14 @@ export const capacityOf = ({ groups }: ExclusiveOptions, group: string): number 
 
 /** How things are in a group, for `decide`. */
 export function snapshot(board: Board, group: string, options: ExclusiveOptions, now: number): Group<Holder, Candidate> {
+  const places = [...board.places.values()].filter((place) => place.group === group)
+  const handoverMs = Math.max(0, ...places.map(({ instance }) => handoverOf(board, instance)))
   return {
     capacity: capacityOf(options, group),
-    residents: [...board.places.values()].filter((place) => place.group === group).map((place) => holder(place, options, now)),
+    residents: places.map((place) => holder(place, options, now)),
     waiters: [...board.waiting.values()].flatMap((waiting) => {
       const section = sectionOf(waiting.instance)
-      return section?.group === group ? [candidate(waiting, section)] : []
+      return section?.group === group ? [candidate(waiting, section, handoverMs)] : []
     }),
   }
 }
@@ -55,9 +59,14 @@ function holder(place: Place, options: ExclusiveOptions, now: number): Holder {
   }
 }
 
-function candidate(waiting: Waiting, { weight, max_wait_ms }: ExclusiveServiceOptions): Candidate {
+/**
+ * Those in its way are held so long before it has waited too long as they need to go; but they keep half of the time, so that
+ * whoever is slow to go isn't sent away with every request for somebody else.
+ */
+function candidate(waiting: Waiting, { weight, max_wait_ms }: ExclusiveServiceOptions, handoverMs: number): Candidate {
   const { instance, since } = waiting
-  return { waiting, id: instance.id, weight, since, overdueAt: since + max_wait_ms }
+  const overdueAt = since + max_wait_ms - Math.min(handoverMs * HEADROOM, max_wait_ms / 2)
+  return { waiting, id: instance.id, weight, since, maxWaitMs: max_wait_ms, overdueAt }
 }
 
 /**

@@ -21,12 +21,12 @@ export function statusOf(board: Board, options: ExclusiveOptions, now: number): 
           waiting: instance.waiting,
           hotForMs: hotSince === undefined ? null : Math.round(now - hotSince),
         })),
-        waiters: waiters.map(({ waiting, weight, since, overdueAt }) => ({
+        waiters: waiters.map(({ waiting, weight, since, maxWaitMs }) => ({
           service: waiting.instance.service.id,
           instance: waiting.instance.name,
           weight,
           waitedMs: Math.round(now - since),
-          maxWaitMs: Math.round(overdueAt - since),
+          maxWaitMs,
           behind: [...waiting.behind],
           reason: waiting.reason,
         })),

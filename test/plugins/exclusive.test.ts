@@ -193,7 +193,7 @@ t.test('R28 a busy one is not cut: what it has is finished, what comes waits for
   const { ask, told, decided, mostAtOnce, state, status, event, lives } = await makeDevice(
     t,
     { a: {}, b: {} },
-    { max_wait_ms: 300 },
+    { max_wait_ms: 600 },
   )
   const first = await ask('a')
   const long = ask('a', '/?ms=1200')
@@ -203,7 +203,7 @@ t.test('R28 a busy one is not cut: what it has is finished, what comes waits for
   const meanwhile = await ask('a')
   t.equal(meanwhile.pid, first.pid, 'before max_wait_ms it serves on')
   const { groups } = await status()
-  t.match(groups[0]!.waiters, [{ service: 'b', maxWaitMs: 300, behind: ['a/default'], reason: 'a/default is busy' }])
+  t.match(groups[0]!.waiters, [{ service: 'b', maxWaitMs: 600, behind: ['a/default'], reason: 'a/default is busy' }])
   await event('exclusive.decided', ({ action }) => action === 'hold')
   const late = ask('a')
   const [longest, waited, again] = await Promise.all([long, other, late])
@@ -215,80 +215,85 @@ t.test('R28 a busy one is not cut: what it has is finished, what comes waits for
   t.same(told(), ['grant a', 'wait b', 'hold a', 'evict a', 'wait a', 'grant b', 'hold b', 'evict b', 'grant a'])
   t.match(
     decided('hold')[0]!.reason,
-    /takes no new requests: b\/default has waited 3\d\d ms for its place in gpu \(max_wait_ms\)/,
+    /takes no new requests: b\/default has waited [3-5]\d\d ms for its place in gpu \(max_wait_ms\)/,
   )
   t.match(decided('evict')[0]!.reason, /it has finished what it had/)
   t.equal(mostAtOnce(), 1)
   t.equal(lives().filter(({ what }) => what === 'begin').length, 3)
 })
 
-t.test('R28 starvation: 64 clients on A, one asks for B every second: B waits max_wait_ms and one swap at most', async (t) => {
-  const maxWaitMs = 1500
-  const { ask, events, port, seen, mostAtOnce } = await makeDevice(
-    t,
-    { a: { env: { BOOT_MS: 300, STOP_MS: 30 } }, b: { env: { BOOT_MS: 300, STOP_MS: 30 } } },
-    { max_wait_ms: maxWaitMs },
-  )
-  await ask('a')
-  const pool = new Pool(`http://127.0.0.1:${port}`, { connections: 64 })
-  t.teardown(() => pool.destroy())
-  let isOver = false
-  const served = new Map<number, number>()
-  let longestA = 0
-  const flood = Array.from({ length: 64 }, async () => {
-    while (!isOver) {
-      const beganAt = performance.now()
-      const { statusCode, body } = await pool.request({ method: 'GET', path: '/services/a/x?ms=40' })
-      await body.dump()
-      served.set(statusCode, (served.get(statusCode) ?? 0) + 1)
-      longestA = Math.max(longestA, performance.now() - beganAt)
+t.test(
+  'R28 starvation: 64 clients on A, one asks for B every second: B waits max_wait_ms and its own start at most',
+  async (t) => {
+    const maxWaitMs = 1500
+    const { ask, events, port, seen, mostAtOnce } = await makeDevice(
+      t,
+      { a: { env: { BOOT_MS: 300, STOP_MS: 30 } }, b: { env: { BOOT_MS: 300, STOP_MS: 30 } } },
+      { max_wait_ms: maxWaitMs },
+    )
+    await ask('a')
+    const pool = new Pool(`http://127.0.0.1:${port}`, { connections: 64 })
+    t.teardown(() => pool.destroy())
+    let isOver = false
+    const served = new Map<number, number>()
+    let longestA = 0
+    const flood = Array.from({ length: 64 }, async () => {
+      while (!isOver) {
+        const beganAt = performance.now()
+        const { statusCode, body } = await pool.request({ method: 'GET', path: '/services/a/x?ms=40' })
+        await body.dump()
+        served.set(statusCode, (served.get(statusCode) ?? 0) + 1)
+        longestA = Math.max(longestA, performance.now() - beganAt)
+      }
+    })
+    const asked: Promise<Answer>[] = []
+    const end = performance.now() + FLOOD_MS
+    while (performance.now() < end) {
+      asked.push(ask('b'))
+      await sleep(1000)
     }
-  })
-  const asked: Promise<Answer>[] = []
-  const end = performance.now() + FLOOD_MS
-  while (performance.now() < end) {
-    asked.push(ask('b'))
-    await sleep(1000)
-  }
-  const answers = await Promise.all(asked)
-  isOver = true
-  await Promise.all(flood)
-  const startMs: number[] = []
-  const stopMs: number[] = []
-  const drainMs = [0]
-  const grantedAt = new Map<string, number>()
-  let heldAt = 0
-  for (const event of events) {
-    if (event.type === 'exclusive.decided' && event.action === 'grant') grantedAt.set(event.service, event.at)
-    if (event.type === 'exclusive.decided' && event.action === 'hold') heldAt = event.at
-    if (event.type === 'exclusive.decided' && event.action === 'evict' && heldAt > 0) {
-      drainMs.push(event.at - heldAt)
-      heldAt = 0
+    const answers = await Promise.all(asked)
+    isOver = true
+    await Promise.all(flood)
+    const startMs: number[] = []
+    const stopMs: number[] = []
+    const drainMs = [0]
+    const grantedAt = new Map<string, number>()
+    let heldAt = 0
+    for (const event of events) {
+      if (event.type === 'exclusive.decided' && event.action === 'grant') grantedAt.set(event.service, event.at)
+      if (event.type === 'exclusive.decided' && event.action === 'hold') heldAt = event.at
+      if (event.type === 'exclusive.decided' && event.action === 'evict' && heldAt > 0) {
+        drainMs.push(event.at - heldAt)
+        heldAt = 0
+      }
+      if (event.type === 'instance.ready') startMs.push(event.at - grantedAt.get(event.service)!)
+      if (event.type === 'instance.stopped') stopMs.push(event.durationMs)
     }
-    if (event.type === 'instance.ready') startMs.push(event.at - grantedAt.get(event.service)!)
-    if (event.type === 'instance.stopped') stopMs.push(event.durationMs)
-  }
-  const waits = answers.map(({ ms }) => Math.round(ms)).toSorted((a, b) => a - b)
-  const [longestStart, longestStop, longestDrain] = [startMs, stopMs, drainMs].map((list) => Math.round(Math.max(...list))) as [
-    number,
-    number,
-    number,
-  ]
-  const swapMs = longestDrain + longestStop + longestStart
-  const batches = startMs.length
-  t.comment(`waits of B, ms: ${waits.join(' ')}`)
-  t.comment(`longest start ${longestStart} ms, stop ${longestStop} ms, drain ${longestDrain} ms; ${batches} starts`)
-  t.comment(`longest wait of a client of A: ${Math.round(longestA)} ms`)
-  t.comment(`answers of A: ${JSON.stringify([...served])}; ${seen.samples} samples`)
-  t.ok(answers.every(({ status }) => status === 200))
-  t.same([...served.keys()], [200], 'no request to A was cut or refused')
-  // Beyond that: the request itself, and 64 clients in this very process.
-  t.ok(waits.at(-1)! < maxWaitMs + swapMs + 500, `${waits.at(-1)} ms`)
-  t.ok(longestA < maxWaitMs + 2 * swapMs + 500, `A waited ${longestA} ms`)
-  t.ok(served.get(200)! > batches * 64 * 3, 'served in batches')
-  t.equal(seen.most, 1)
-  t.equal(mostAtOnce(), 1)
-})
+    const waits = events
+      .flatMap((event) => (event.type === 'request.admitted' && event.service === 'b' ? [Math.round(event.waitedMs)] : []))
+      .toSorted((a, b) => a - b)
+    const [longestStart, longestStop, longestDrain] = [startMs, stopMs, drainMs].map((list) => Math.round(Math.max(...list))) as [
+      number,
+      number,
+      number,
+    ]
+    const swapMs = longestDrain + longestStop + longestStart
+    const batches = startMs.length
+    t.comment(`waits of B, ms: ${waits.join(' ')}`)
+    t.comment(`longest start ${longestStart} ms, stop ${longestStop} ms, drain ${longestDrain} ms; ${batches} starts`)
+    t.comment(`longest wait of a client of A: ${Math.round(longestA)} ms`)
+    t.comment(`answers of A: ${JSON.stringify([...served])}; ${seen.samples} samples`)
+    t.ok(answers.every(({ status }) => status === 200))
+    t.same([...served.keys()], [200], 'no request to A was cut or refused')
+    t.ok(waits.at(-1)! < maxWaitMs + longestStart, `B waited ${waits.at(-1)} ms`)
+    // Beyond that: the request itself, and 64 clients in this very process.
+    t.ok(longestA < maxWaitMs + 2 * swapMs + 500, `A waited ${longestA} ms`)
+    t.ok(served.get(200)! > batches * 64 * 3, 'served in batches')
+    t.equal(seen.most, 1)
+    t.equal(mostAtOnce(), 1)
+  },
+)
 
 t.test('R28 min_resident_ms keeps one there for a while, though it is idle', async (t) => {
   const { ask } = await makeDevice(t, { a: { exclusive: { group: 'gpu', min_resident_ms: 900 } }, b: {} })
