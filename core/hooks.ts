@@ -4,6 +4,7 @@ import type { RequestView } from './http/request-view.ts'
 import type { Instance } from './instances/instance.ts'
 import type { BeforeStart, Lifecycle, OnIdle, OnReady, StillBusy } from './instances/lifecycle.ts'
 import type { Service } from './instances/service.ts'
+import type { StarterTraits } from './plugin.ts'
 
 /** What a `resolveUpstream` handler may answer: where the request goes and why; or a service, from a front door. */
 export type Resolution =
@@ -74,11 +75,13 @@ class HookError extends Error {
 
 /** The four handler lists of one generation; sorted as they grow, never changed after its build. */
 export class HookLists implements Lifecycle<Instance> {
+  readonly starters: ReadonlyMap<string, StarterTraits>
   readonly #lists: { [N in HookName]: HookEntry<N>[] } = { resolveUpstream: [], beforeStart: [], onReady: [], onIdle: [] }
   readonly #events: Events
 
-  constructor(events: Events) {
+  constructor(events: Events, starters: ReadonlyMap<string, StarterTraits> = new Map()) {
     this.#events = events
+    this.starters = starters
   }
 
   add<N extends HookName>(plugin: string, name: N, registration: Hooks[N] | Registration<N>): void {
@@ -136,16 +139,44 @@ export class HookLists implements Lifecycle<Instance> {
   }
 
   /** Runs the starters in order, until one fails or `event.signal` is aborted. */
-  async beforeStart(event: BeforeStartEvent): Promise<void> {
+  async beforeStart(event: BeforeStartEvent, leaveOut?: ReadonlySet<string>): Promise<void> {
     for (const { plugin, handler, timeout } of this.#lists.beforeStart) {
+      if (leaveOut?.has(plugin)) continue
       event.signal.throwIfAborted()
+      const beganAt = performance.now()
       try {
-        await bounded(() => handler(event), timeout, event.signal)
+        const work = handler(event)
+        // Who has nothing to do for this instance says so by answering no promise.
+        if (!(work instanceof Promise)) continue
+        await bounded(() => work, timeout, event.signal)
+        this.#tellStep(event, plugin, beganAt)
       } catch (thrown) {
+        this.#tellStep(event, plugin, beganAt, messageOf(event.signal.aborted ? event.signal.reason : thrown))
         throw event.signal.aborted ? event.signal.reason : new HookError(plugin, 'beforeStart', thrown)
       }
     }
     event.signal.throwIfAborted()
+  }
+
+  #tellStep({ instance, attempt }: BeforeStartEvent, plugin: string, beganAt: number, error?: string): void {
+    const who = { service: instance.service.id, instance: instance.name, attempt, plugin }
+    const durationMs = performance.now() - beganAt
+    this.#events.emit('instance.step', { ...who, durationMs, ...(error === undefined ? {} : { error }) })
+  }
+
+  /** Starters of which what they recorded runs no more; one that can't find out is told, and readiness decides. */
+  async ended(instance: Instance, signal: AbortSignal): Promise<readonly string[]> {
+    const asked = Object.keys(instance.data).map(async (name) => {
+      const starter = this.starters.get(name)
+      try {
+        return (await bounded(() => starter?.stillRuns?.(instance), undefined, signal)) === false ? [name] : []
+      } catch (thrown) {
+        signal.throwIfAborted()
+        this.#report('stillRuns', name, instance, thrown)
+        return []
+      }
+    })
+    return (await Promise.all(asked)).flat()
   }
 
   /** Tells everybody at once; never throws. */
@@ -188,7 +219,7 @@ export class HookLists implements Lifecycle<Instance> {
     }
   }
 
-  #report(hook: HookName, plugin: string, instance: Instance, thrown: unknown): void {
+  #report(hook: HookName | 'stillRuns', plugin: string, instance: Instance, thrown: unknown): void {
     this.#events.emit('hook.failed', {
       hook,
       plugin,

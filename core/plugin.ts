@@ -1,14 +1,27 @@
 import { KindGuard, type Static, type TObject } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import type { Config } from './config/types.ts'
+import type { Config, ResolvedMachine, Section } from './config/types.ts'
+import type { Instance } from './instances/instance.ts'
 
 const DEFINITION = Symbol.for('hestia.plugin')
 
 /** What a starter plugin brings, beyond being a plugin. */
 export interface StarterTraits {
-  /** True when the end of its `beforeStart` means that the service answers, so that no health check is needed. */
-  readonly reportsReadiness: boolean
+  /**
+   * Whether the end of its `beforeStart` means that the service answers, so that no health check is needed; where that depends on
+   * how it is set, told from the section of an instance.
+   */
+  readonly reportsReadiness: boolean | ((section: Section) => boolean)
+  /** Whether it brings up what runs on this machine: it is a starter of every service with an instance there. */
+  ofMachine?(machine: ResolvedMachine): boolean
+  /**
+   * Whether what this starter recorded in `instance.data.<name>` runs still. Asked when a new gateway finds the record that
+   * the one before it left, and told from `instance.data` alone; it must be sure that it is the same, and not something that
+   * has its number by now. If so, `beforeStart` is called with the record in place, to go on with it and to start nothing. A
+   * starter without it is not called then, and readiness alone decides. Throws when it cannot be found out.
+   */
+  stillRuns?(instance: Instance): boolean | Promise<boolean>
 }
 
 /** Reports one thing that is wrong in the configuration; `path` as in `['services', 'ollama', 'idle']`. */
@@ -26,6 +39,11 @@ export interface PluginDefinition<O extends TObject = TObject, S extends TObject
    * schemas have a key, a service that doesn't set it gets the option's value.
    */
   readonly service?: S
+  /**
+   * Schema of the keys that it adds to every entry of `machines`: they stand directly there, and no two plugins may have the same.
+   * The plugin reads them as `config.machines[name].sections[<its name>]`. Its options are their defaults, as with `service`.
+   */
+  readonly machine?: TObject
   /** Names of the plugins that must be on and set up before this one. */
   readonly dependencies?: readonly string[]
   /** Set by plugins that bring instances up and down. */
@@ -71,7 +89,7 @@ export function readPlugin(name: string, exported: unknown): { definition: Plugi
 }
 
 function checked(definition: PluginDefinition): PluginDefinition {
-  for (const key of ['options', 'service'] as const) {
+  for (const key of ['options', 'service', 'machine'] as const) {
     const schema = definition[key]
     if (schema !== undefined && !KindGuard.IsObject(schema)) throw new TypeError(`${key} must be Type.Object({ ... }) of TypeBox`)
   }

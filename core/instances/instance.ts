@@ -1,10 +1,12 @@
 import type { ResolvedInstance } from '../config/types.ts'
 import { HestiaError } from '../errors.ts'
+import { Gone, judge, monotonic } from './adoption.ts'
 import { asleep } from './asleep.ts'
 import { Backoff } from './backoff.ts'
 import type { Lease } from './lease.ts'
 import type { Owner, Surroundings } from './lifecycle.ts'
 import { Occupancy } from './occupancy.ts'
+import type { InstanceRecord } from './record.ts'
 import { StartRun } from './start-run.ts'
 import type { InstanceState, StopReason } from './state.ts'
 
@@ -16,12 +18,9 @@ const STABLE_AFTER_MS = 10_000
  * in which the state changes, so that no two starts run at once and nobody acts on an outdated state.
  */
 export class Instance extends Occupancy<Instance> {
-  /** False after failures, until a probe or a start goes well. */
-  healthy = true
   /** Not stopped for idleness before this moment (`performance.now()`). */
   keepUntil = 0
   readonly #around: Surroundings<Instance>
-  readonly #who: { readonly service: string; readonly instance: string }
   readonly #backoff = new Backoff()
   #state: InstanceState = 'cold'
   #hotSince = 0
@@ -32,9 +31,8 @@ export class Instance extends Occupancy<Instance> {
   #atCold: (() => void)[] = []
 
   constructor(service: Owner<Instance>, settings: ResolvedInstance, around: Surroundings<Instance>) {
-    super(service, settings)
+    super(service, settings, around.events)
     this.#around = around
-    this.#who = { service: service.id, instance: settings.name }
   }
 
   get state(): InstanceState {
@@ -139,7 +137,7 @@ export class Instance extends Occupancy<Instance> {
   crashed(error: Error): void {
     if (this.#state === 'starting') this.#run?.attemptFailed(error)
     if (this.#state !== 'hot') return
-    this.#around.events.emit('instance.crashed', { ...this.#who, error: error.message })
+    this.events.emit('instance.crashed', { ...this.who, error: error.message })
     this.setHealth(false, error.message)
     if (this.isManaged && performance.now() - this.#hotSince < STABLE_AFTER_MS)
       this.#noteFailure(`it ended soon after its start: ${error.message}`)
@@ -152,16 +150,26 @@ export class Instance extends Occupancy<Instance> {
     if (this.inFlight === 0) this.crashed(error)
   }
 
-  setHealth(healthy: boolean, reason: string): void {
-    if (this.healthy === healthy) return
-    this.healthy = healthy
-    this.#around.events.emit('instance.health', { ...this.#who, healthy, reason })
+  /**
+   * Takes over what an earlier gateway left, in one step: who comes from now on waits for what becomes of it. What runs is picked
+   * up as a start is, without starting anything; what is not to run is ended.
+   */
+  adopt(record: InstanceRecord, reason: StopReason = 'shutdown'): void {
+    if (this.#state !== 'cold') return
+    const { action, data, reason: why, orphaned } = judge(record, this, this.#around.hooks().starters)
+    if (why) this.events.emit('instance.not_adopted', { ...this.who, was: record.state, reason: why, orphaned })
+    if (action === 'forget') return
+    this.data = data
+    this.moveTo(record.url)
+    if (action === 'end') this.#bringDown(reason, false)
+    else this.#begin('adopted', record)
   }
 
   /** Takes nobody any more; stops when nothing is in flight. */
   close(error: HestiaError): void {
     this.#closed = error
-    if (this.#state === 'starting') this.#abortStart(error.message)
+    // What is only being picked up has a life of its own.
+    if (this.#state === 'starting' && !(this.#run?.found && error.code === 'shutting_down')) this.#abortStart(error.message)
     else this.tell('failed', error)
     if (this.inFlight === 0 && error.code === 'service_removed') void this.stop('removed')
   }
@@ -188,12 +196,12 @@ export class Instance extends Occupancy<Instance> {
     this.#asking = false
     if (!busy) return false
     this.keepUntil = performance.now() + busy.keepFor
-    this.#around.events.emit('instance.kept', { ...this.#who, plugin: busy.plugin, keepForMs: busy.keepFor })
+    this.events.emit('instance.kept', { ...this.who, plugin: busy.plugin, keepForMs: busy.keepFor })
     return true
   }
 
-  #begin(cause: string): void {
-    const run = new StartRun(this, this.#around, {
+  #begin(cause: string, found?: InstanceRecord): void {
+    const run: StartRun<Instance> = new StartRun<Instance>(this, this.#around, found, {
       succeeded: (attempt) => this.#becomeHot(run, attempt),
       unwanted: () => this.#abortStart('nobody waits for it any more'),
     })
@@ -207,25 +215,29 @@ export class Instance extends Occupancy<Instance> {
 
   #becomeHot(run: StartRun<Instance>, attempt: number): void {
     const now = performance.now()
+    const { found } = run
+    const isOld = found?.state === 'hot'
     this.#run = undefined
-    this.#hotSince = now
-    this.beginAnew()
+    this.#hotSince = isOld ? monotonic(found.since) : now
+    this.beginAnew(isOld ? monotonic(found.idleSince) : now)
     this.#backoff.lift()
     this.#become('hot', 'ready')
     this.setHealth(true, 'it was started')
     const durationMs = now - run.beganAt
-    this.#around.events.emit('instance.ready', { ...this.#who, durationMs, attempt })
+    if (found) this.events.emit('instance.adopted', { ...this.who, was: found.state, starters: Object.keys(this.data) })
+    else this.events.emit('instance.ready', { ...this.who, durationMs, attempt })
     this.tell('hot')
     void this.#around.hooks().onReady({ instance: this, durationMs })
   }
 
   #endStart(run: StartRun<Instance>, error: Error): void {
     const given = run.signal.aborted
-    const failure = given ? (run.signal.reason as HestiaError) : this.#noteFailure(error.message, error)
+    const isGone = !given && error instanceof Gone
+    const failure = given || isGone ? undefined : this.#noteFailure(error.message, error)
     this.#run = undefined
-    this.#becomeCold('start_failed')
-    if (!given) this.tell('failed', failure)
-    run.end(failure)
+    this.#becomeCold(isGone ? 'gone' : 'start_failed')
+    if (failure) this.tell('failed', failure)
+    run.end(failure ?? (given ? (run.signal.reason as HestiaError) : undefined))
     this.#restartIfWanted()
   }
 
@@ -250,7 +262,7 @@ export class Instance extends Occupancy<Instance> {
       .then(() => {
         this.data = {}
         this.#becomeCold(reason)
-        this.#around.events.emit('instance.stopped', { ...this.#who, reason, durationMs: performance.now() - beganAt })
+        this.events.emit('instance.stopped', { ...this.who, reason, durationMs: performance.now() - beganAt })
         this.#restartIfWanted()
       })
     this.#become('stopping', reason)
@@ -259,7 +271,7 @@ export class Instance extends Occupancy<Instance> {
   #becomeCold(reason: string): void {
     this.#down = undefined
     this.keepUntil = 0
-    this.moveToConfigured()
+    this.moveTo()
     this.#become('cold', reason)
     for (const tell of this.#atCold.splice(0)) tell()
   }
@@ -274,13 +286,13 @@ export class Instance extends Occupancy<Instance> {
 
   #noteFailure(why: string, cause?: Error): HestiaError {
     const { error, retryAfterMs } = this.#backoff.failed(this, why, cause)
-    this.#around.events.emit('instance.start_failed', { ...this.#who, error: why, retryAfterMs })
+    this.events.emit('instance.start_failed', { ...this.who, error: why, retryAfterMs })
     return error
   }
 
   #become(state: InstanceState, reason: string): void {
     const from = this.#state
     this.#state = state
-    this.#around.events.emit('instance.state', { ...this.#who, from, to: state, reason })
+    this.events.emit('instance.state', { ...this.who, from, to: state, reason })
   }
 }

@@ -1,6 +1,6 @@
 import type { ResolvedService } from '../config/types.ts'
 import type { Events } from '../events.ts'
-import type { StopReason } from './state.ts'
+import type { InstanceState, StopReason } from './state.ts'
 
 /** What a starter records in order to find, stop or adopt what it started: plain JSON. */
 export type StarterData = Record<string, unknown>
@@ -24,6 +24,11 @@ export interface BeforeStart<I> {
   readonly instance: I
   /** Counts from 1. */
   readonly attempt: number
+  /**
+   * How an earlier gateway left it, when this start takes over what that one had begun: what is recorded in `instance.data`
+   * runs still, and nothing is to be started.
+   */
+  readonly adopting?: InstanceState
   /** Aborted when the attempt is over: timeout, crash, nobody wants it any more. A handler must stop waiting then. */
   readonly signal: AbortSignal
   /** Reports a sign of life; extends a stall-aware timeout. */
@@ -33,6 +38,11 @@ export interface BeforeStart<I> {
    * `start.timeout_ms`, and once nobody waits for the instance any more the start is given up, whatever `start.abandon` says.
    */
   readonly standBy: <T>(work: Promise<T>) => Promise<T>
+  /**
+   * Waits for what has bounds of its own, as the waking of a machine: that time does not count into `start.timeout_ms` either, but
+   * belongs to the start like any other.
+   */
+  readonly untimed: <T>(work: Promise<T>) => Promise<T>
 }
 
 export interface OnReady<I> {
@@ -52,10 +62,20 @@ export interface StillBusy {
   readonly keepFor: number
 }
 
+/** What an instance asks of a plugin that brings it up and down. */
+export interface Starter<I> {
+  readonly ofMachine?: (machine: never) => boolean
+  readonly stillRuns?: (instance: I) => boolean | Promise<boolean>
+}
+
 /** The hooks that bring an instance up and down, as one generation has them. */
 export interface Lifecycle<I> {
-  /** @throws what a starter threw, or the signal's reason. */
-  beforeStart(event: BeforeStart<I>): Promise<void>
+  /** Starters that are on, by the plugin's name. */
+  readonly starters: ReadonlyMap<string, Starter<I>>
+  /** Without the handlers of the plugins to leave out. @throws what a starter threw, or the signal's reason. */
+  beforeStart(event: BeforeStart<I>, leaveOut?: ReadonlySet<string>): Promise<void>
+  /** Starters of which what they recorded runs no more. @throws the signal's reason. */
+  ended(instance: I, signal: AbortSignal): Promise<readonly string[]>
   /** Never rejects. */
   onReady(event: OnReady<I>): Promise<void>
   /** Asks the `pre` handlers; never rejects. */

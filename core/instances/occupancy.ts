@@ -14,6 +14,8 @@ export abstract class Occupancy<I> extends Site<I> {
   readonly #leases = new Set<Lease>()
   readonly #listeners = new Set<InstanceListener>()
   #idleSince = performance.now()
+  #usedAt: number | undefined
+  #taken = 0
   #waiters = 0
   #waitingSince = 0
   #held = false
@@ -66,6 +68,16 @@ export abstract class Occupancy<I> extends Site<I> {
     return this.#idleSince
   }
 
+  /** When the last request ended that was not passive (`performance.now()`); undefined before the first. */
+  get usedAt(): number | undefined {
+    return this.#usedAt
+  }
+
+  /** Requests that were let in so far. */
+  get taken(): number {
+    return this.#taken
+  }
+
   /** Hears of changes until the returned function is called. */
   subscribe(listener: InstanceListener): () => void {
     this.#listeners.add(listener)
@@ -76,7 +88,7 @@ export abstract class Occupancy<I> extends Site<I> {
 
   readonly #takeBack = (lease: Lease): void => {
     if (!this.#leases.delete(lease)) return
-    if (!lease.passive) this.#idleSince = performance.now()
+    if (!lease.passive) this.#usedAt = this.#idleSince = performance.now()
     if (this.#listeners.size > 0) this.tell('returned')
     if (this.#leases.size === 0) this.vacated()
   }
@@ -87,12 +99,13 @@ export abstract class Occupancy<I> extends Site<I> {
   protected lease(passive: boolean): Lease {
     const lease = new Lease(this.#takeBack, passive)
     this.#leases.add(lease)
+    this.#taken++
     return lease
   }
 
-  /** It has become hot: unused so far, and whoever held it held its former life. */
-  protected beginAnew(): void {
-    this.#idleSince = performance.now()
+  /** It has become hot: unused so far, or since it was left, and whoever held it held its former life. */
+  protected beginAnew(idleSince: number): void {
+    this.#idleSince = idleSince
     this.#held = false
   }
 

@@ -1,7 +1,9 @@
 import type { Config, ResolvedService } from '../config/index.ts'
 import { HestiaError } from '../errors.ts'
+import { strangerOf } from './adoption.ts'
 import type { Instance } from './instance.ts'
 import type { Surroundings } from './lifecycle.ts'
+import type { InstanceRecord } from './record.ts'
 import { Service } from './service.ts'
 import type { StopReason } from './state.ts'
 
@@ -12,6 +14,8 @@ export class Services implements Iterable<Service> {
   readonly #removed = new Map<string, Service>()
   /** Instances that are being removed, with the promise that ends when they are gone. */
   readonly #leaving = new Map<Instance, Promise<void>>()
+  /** What an earlier gateway left, until the next swap. */
+  #left: readonly InstanceRecord[] = []
   readonly #around: Surroundings<Instance>
 
   constructor(around: Omit<Surroundings<Instance>, 'vacated'>) {
@@ -30,12 +34,25 @@ export class Services implements Iterable<Service> {
     throw new HestiaError('unknown_service', { message: `There is no service "${id}"; configured are: ${known}.` })
   }
 
+  /** An instance by the names that events have for it. */
+  instance(service: string, name: string): Instance | undefined {
+    return this.get(service)?.all.find((instance) => instance.name === name)
+  }
+
   get size(): number {
     return this.#services.size
   }
 
   [Symbol.iterator](): IterableIterator<Service> {
     return this.#services.values()
+  }
+
+  /**
+   * Hands over what an earlier gateway left. It is taken over in the tick of the next swap: before anybody can ask for it, and by
+   * the plugins of that generation.
+   */
+  inherit(records: readonly InstanceRecord[]): void {
+    this.#left = records
   }
 
   /** Brings the services in line with a configuration, in one tick: the swap of a reload. `same` tells unchanged ones. */
@@ -59,6 +76,8 @@ export class Services implements Iterable<Service> {
         events.emit('service.changed', { service: id })
       }
     }
+    for (const record of this.#left) this.#takeOver(record, drain_timeout_ms)
+    this.#left = []
     for (const [id, service] of this.#removed)
       if (!service.all.some((instance) => this.#leaving.has(instance))) this.#removed.delete(id)
   }
@@ -71,6 +90,13 @@ export class Services implements Iterable<Service> {
       if (this.#leaving.get(instance) === gone) this.#leaving.delete(instance)
     })
     this.#leaving.set(instance, gone)
+  }
+
+  #takeOver(record: InstanceRecord, drainTimeoutMs: number): void {
+    const present = this.#services.get(record.service)?.all.find(({ name }) => name === record.instance)
+    const instance = present ?? new Service(strangerOf(record), this.#around).all[0]!
+    instance.adopt(record, present ? 'shutdown' : 'removed')
+    if (!present && instance.state !== 'cold') this.#remove(instance, drainTimeoutMs)
   }
 
   #comeBack(id: string): Service | undefined {

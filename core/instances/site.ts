@@ -1,18 +1,25 @@
 import type { ResolvedInstance, Section } from '../config/types.ts'
+import type { Events } from '../events.ts'
 import type { Owner, StarterData } from './lifecycle.ts'
 
-/** Which instance of which service, where it answers, and what is configured and recorded of it. */
+/** Which instance of which service, where it answers, whether it is well, and what is configured and recorded of it. */
 export abstract class Site<I> {
   readonly service: Owner<I>
   readonly name: string
   /** Records of the starters, by plugin; emptied when the instance is cold. */
   data: Record<string, StarterData> = {}
+  /** False after failures, until a probe or a start goes well. */
+  healthy = true
+  protected readonly events: Events
+  protected readonly who: { readonly service: string; readonly instance: string }
   #settings: ResolvedInstance
   #url: string
 
-  constructor(service: Owner<I>, settings: ResolvedInstance) {
+  constructor(service: Owner<I>, settings: ResolvedInstance, events: Events) {
     this.service = service
     this.name = settings.name
+    this.events = events
+    this.who = { service: service.id, instance: settings.name }
     this.#settings = settings
     this.#url = settings.url
   }
@@ -41,6 +48,12 @@ export abstract class Site<I> {
     return this.service.config.starters.length > 0
   }
 
+  setHealth(healthy: boolean, reason: string): void {
+    if (this.healthy === healthy) return
+    this.healthy = healthy
+    this.events.emit('instance.health', { ...this.who, healthy, reason })
+  }
+
   protected get isCold(): boolean {
     return true
   }
@@ -51,8 +64,8 @@ export abstract class Site<I> {
     if (this.isCold || !this.isManaged) this.#url = settings.url
   }
 
-  /** The next start is at the configured place. */
-  protected moveToConfigured(): void {
-    this.#url = this.#settings.url
+  /** The next start is at the configured place; what an earlier gateway left is where it was. */
+  protected moveTo(url = this.#settings.url): void {
+    this.#url = url
   }
 }

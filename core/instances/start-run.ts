@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asError, type HestiaError } from '../errors.ts'
+import { Gone, PROBE_MS } from './adoption.ts'
 import { Attempt } from './attempt.ts'
 import type { Place, StarterData, Surroundings } from './lifecycle.ts'
+import type { InstanceRecord } from './record.ts'
 
 /** What a start tells its instance, in the tick in which it happens. */
 export interface StartOutcome {
@@ -17,6 +19,8 @@ export class StartRun<I extends Place & { readonly url: string; readonly waiting
   readonly ended: Promise<HestiaError | undefined>
   /** Asked for by hand: goes on though nobody waits. */
   pinned = false
+  /** What an earlier gateway left, while that is being picked up. */
+  found: InstanceRecord | undefined
   readonly #instance: I
   readonly #around: Surroundings<I>
   readonly #outcome: StartOutcome
@@ -27,7 +31,8 @@ export class StartRun<I extends Place & { readonly url: string; readonly waiting
   /** How many handlers wait for what must come before the start itself. */
   #standingBy = 0
 
-  constructor(instance: I, around: Surroundings<I>, outcome: StartOutcome) {
+  constructor(instance: I, around: Surroundings<I>, found: InstanceRecord | undefined, outcome: StartOutcome) {
+    this.found = found
     this.#instance = instance
     this.#around = around
     this.#outcome = outcome
@@ -41,10 +46,19 @@ export class StartRun<I extends Place & { readonly url: string; readonly waiting
     return this.#controller.signal
   }
 
-  /** Makes attempts until one succeeds or the policy is at its end; answers the last error. */
+  /** Picks up what was left, else makes attempts until one succeeds or the policy is at its end; answers the last error. */
   async go(): Promise<Error | undefined> {
     const { events } = this.#around
     const who = { service: this.#instance.service.id, instance: this.#instance.name }
+    if (this.found) {
+      const { state: was } = this.found
+      const error = await this.#try(1, this.found)
+      if (!error) return undefined
+      this.found = undefined
+      events.emit('instance.not_adopted', { ...who, was, reason: error.message, orphaned: false })
+      // Nothing is started anew but for somebody.
+      if (this.signal.aborted || (this.#instance.waiting === 0 && !this.pinned)) return error
+    }
     for (let attempt = 1; ; attempt++) {
       const { attempts, delay_ms } = this.#instance.service.config.start
       const attemptBeganAt = performance.now()
@@ -60,9 +74,11 @@ export class StartRun<I extends Place & { readonly url: string; readonly waiting
   }
 
   /** One attempt; leaves nothing running behind when it fails. */
-  async #try(number: number): Promise<Error | undefined> {
+  async #try(number: number, found?: InstanceRecord): Promise<Error | undefined> {
     const instance = this.#instance
-    const attempt = new Attempt(instance.service.config.start, this.signal)
+    const isProbe = found !== undefined && Object.keys(instance.data).length === 0
+    const { start } = instance.service.config
+    const attempt = new Attempt(isProbe ? { ...start, timeout_ms: PROBE_MS } : start, this.signal)
     this.#attempt = attempt
     const progress = (note: string) => {
       attempt.progress(note)
@@ -77,22 +93,45 @@ export class StartRun<I extends Place & { readonly url: string; readonly waiting
         this.#standingBy--
       }
     }
+    const untimed = <T>(work: Promise<T>) => attempt.untimed(work)
+    const event = { instance, attempt: number, signal: attempt.signal, progress, standBy, untimed }
     try {
-      const leaving = this.#around.vacated(instance.url)
-      if (leaving) await standBy(leaving)
-      await this.#around.hooks().beforeStart({ instance, attempt: number, signal: attempt.signal, progress, standBy })
+      if (found) {
+        const left = await this.#findLeft(attempt.signal)
+        await this.#around.hooks().beforeStart({ ...event, adopting: found.state }, left)
+      } else {
+        const leaving = this.#around.vacated(instance.url)
+        if (leaving) await standBy(leaving)
+        await this.#around.hooks().beforeStart(event)
+      }
       attempt.signal.throwIfAborted()
       this.#outcome.succeeded(number)
       return undefined
     } catch (thrown) {
-      attempt.fail(thrown)
-      await this.#around.hooks().onIdle({ instance, reason: 'start_failed' }, false)
+      const error = isProbe && !this.signal.aborted ? new Gone('it does not answer', { cause: thrown }) : asError(thrown)
+      attempt.fail(error)
+      // What came from it may have outlived it.
+      await this.#around.hooks().onIdle({ instance, reason: error instanceof Gone ? 'crashed' : 'start_failed' }, false)
       instance.data = {}
-      return asError(thrown)
+      return error
     } finally {
       attempt.end()
       this.#attempt = undefined
     }
+  }
+
+  /**
+   * Makes sure that what was left runs still.
+   * @returns the starters that could only start anew.
+   * @throws {Gone}
+   */
+  async #findLeft(signal: AbortSignal): Promise<ReadonlySet<string>> {
+    const instance = this.#instance
+    const hooks = this.#around.hooks()
+    const ended = await hooks.ended(instance, signal)
+    if (ended.length > 0) throw new Gone(`what ${ended.join(' and ')} had started runs no more`)
+    const all = [...hooks.starters]
+    return new Set(all.flatMap(([name, { stillRuns }]) => (stillRuns && instance.data[name] ? [] : [name])))
   }
 
   /** Ends the attempt under way; another may follow. */
@@ -117,7 +156,7 @@ export class StartRun<I extends Place & { readonly url: string; readonly waiting
 
   /** What has not really begun is not finished for nobody, whatever the policy. */
   #isUnwanted(): boolean {
-    if (this.#instance.waiting > 0 || this.pinned || this.signal.aborted) return false
+    if (this.#instance.waiting > 0 || this.pinned || this.found || this.signal.aborted) return false
     return this.#standingBy > 0 || this.#instance.service.config.start.abandon === 'abort'
   }
 

@@ -1,51 +1,49 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { resolve } from 'node:path'
-import { type BeforeStartEvent, type Events, type Instance, messageOf } from 'hestia'
+import { dirname, resolve } from 'node:path'
+import { type BeforeStartEvent, type Events, type Instance, messageOf, processInfo } from 'hestia'
 import type { ProcessServiceOptions } from '../../schemas/process.ts'
+import { cookiePrefix, newCookie } from './cookie.ts'
 import { environmentFor } from './environment.ts'
 import { isOccupied } from './occupied.ts'
-import { closeOutput, type Output, openOutput, removeOutput } from './output.ts'
-import { processInfo } from './proc.ts'
+import { closeOutput, type Output, openOutput, removeOutput, reopenOutput } from './output.ts'
+import { type ExternalRecord, type OwnRecord, programOf, recordOf, thisGateway } from './record.ts'
 import { type Kept, linesOf, observe, type Run } from './running.ts'
-import type { TreeRecord } from './tree.ts'
-
-/** `instance.data.process`: ours, or somebody else's that is never stopped. */
-export type ProcessRecord = (TreeRecord & { readonly command: readonly string[]; readonly output: string }) | ExternalRecord
-
-export interface ExternalRecord {
-  readonly external: true
-}
 
 /** What a start needs of the gateway; nothing of it belongs to a generation. */
 export interface Surroundings {
   readonly kept: Kept
   readonly events: Events
-  /** Where relative paths start. */
-  readonly folder: string
+  readonly configFile: string
+  /** Ends when what an earlier gateway left is taken care of. */
+  readonly handedOver: () => Promise<void>
 }
 
 /**
- * Starts the process of an instance, unless something serves at its address already. Does not wait until it answers.
+ * Starts the process of an instance, unless it runs already, left by an earlier gateway, or something else serves at its
+ * address. Does not wait until it answers.
  * @throws when it can't be started: what is missing, and where to set it.
  */
 export async function launch(event: BeforeStartEvent, section: ProcessServiceOptions, around: Surroundings): Promise<void> {
   const { instance, signal } = event
+  await around.handedOver()
+  const left = recordOf(instance)
+  if (left) return 'external' in left ? undefined : resume(event, section, left, around)
+  await around.kept.ending.get(instance)
   if (await isOccupied(instance.url, signal)) {
     if (signal.aborted) return
     instance.data.process = { external: true } satisfies ExternalRecord
     event.progress(`something accepts connections at ${instance.url} already: it is used as it is, and will not be stopped`)
     return
   }
-  const cwd = resolve(around.folder, section.cwd ?? '.')
+  const cwd = resolve(dirname(around.configFile), section.cwd ?? '.')
   await checkFolder(cwd, instance)
   // From here on everything happens in one tick: an attempt that has ended meanwhile starts nothing.
   if (signal.aborted) return
-  const cookie = randomBytes(16).toString('hex')
-  const { output, fds } = openOutput()
+  const cookie = newCookie(around.configFile)
+  const { output, fds } = openOutput(cookiePrefix(around.configFile))
   try {
     const child = spawnLeader(section.command, { cwd, env: environmentFor(instance, section, cookie) }, fds)
     if (child.pid === undefined) throw (await once(child, 'error'))[0]
@@ -70,15 +68,69 @@ function record(
   child: ChildProcess,
   pid: number,
   { cookie, section, output }: { cookie: string; section: ProcessServiceOptions; output: Output },
-  { kept, events }: Surroundings,
+  around: Surroundings,
 ): void {
   const { instance } = start
   const startTime = processInfo(pid)?.startTime ?? null
-  instance.data.process = { pid, startTime, cookie, command: [...section.command], output: output.folder } satisfies ProcessRecord
+  const written: OwnRecord = {
+    pid,
+    startTime,
+    cookie,
+    command: [...section.command],
+    program: programOf(pid),
+    output: output.folder,
+    keeper: thisGateway(),
+  }
+  instance.data.process = { ...written }
+  follow(start, child, section, output, written, around)
+}
+
+/** Goes on with a process that an earlier gateway started. */
+function resume(start: BeforeStartEvent, section: ProcessServiceOptions, left: OwnRecord, around: Surroundings): void {
+  const { instance } = start
+  if (around.kept.running.has(instance)) return
+  let output: Output
+  try {
+    output = reopenOutput(left.output)
+  } catch {
+    // Whoever cleaned up took only the output: it writes into files without a name.
+    const made = openOutput(cookiePrefix(around.configFile))
+    for (const fd of made.fds) closeSync(fd)
+    output = made.output
+  }
+  instance.data.process = { ...left, output: output.folder, keeper: thisGateway() }
+  follow(start, undefined, section, output, left, around)
+}
+
+/** Observes it from now on. The record is complete: whoever writes it down hears of it. */
+function follow(
+  start: BeforeStartEvent,
+  child: ChildProcess | undefined,
+  section: ProcessServiceOptions,
+  output: Output,
+  { pid, startTime }: OwnRecord,
+  { kept, events }: Surroundings,
+): void {
+  const { instance } = start
   const lines = linesOf(kept, instance)
-  const run: Run = { instance, events, child, section, output, lines, last: { stdout: '', stderr: '' }, start, stopping: false }
+  const last = { stdout: '', stderr: '' }
+  const run: Run = {
+    instance,
+    events,
+    child,
+    pid,
+    startTime,
+    look: undefined,
+    section,
+    output,
+    lines,
+    last,
+    start,
+    stopping: false,
+  }
   kept.running.set(instance, run)
   observe(run)
+  start.progress(`process ${pid} runs`)
 }
 
 async function checkFolder(cwd: string, instance: Instance): Promise<void> {

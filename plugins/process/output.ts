@@ -1,6 +1,19 @@
-import { closeSync, type FSWatcher, fstatSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, watch } from 'node:fs'
+import {
+  closeSync,
+  type FSWatcher,
+  fstatSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  watch,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { addBytes, emptyLine, type LineBuffer, lastLine } from './lines.ts'
 
 /**
@@ -11,6 +24,8 @@ import { addBytes, emptyLine, type LineBuffer, lastLine } from './lines.ts'
 export interface Output {
   readonly folder: string
   readonly tails: readonly Tail[]
+  /** File in which it stands how far each of them has been read, for whoever goes on. */
+  readonly marks: number
   watchers: FSWatcher[]
   poll: NodeJS.Timeout | undefined
   rest: NodeJS.Timeout | undefined
@@ -28,6 +43,8 @@ interface Tail {
 
 export type TakeLine = (stream: StreamName, line: string) => void
 
+const PREFIX = 'hestia-process-'
+const MARKS = 'read'
 /** A file that has been read up to its end is emptied when it is longer than this. */
 const EMPTY_FROM = 256 * 1024
 /** A file that is longer is emptied in any case; what was not read yet is left out, but for its end. */
@@ -42,9 +59,9 @@ const POLL_MS = 500
 
 const chunk = Buffer.allocUnsafe(PER_TURN)
 
-/** Makes the files; the process gets `fds`, which the caller closes once it runs. */
-export function openOutput(): { output: Output; fds: [stdout: number, stderr: number] } {
-  const folder = mkdtempSync(join(tmpdir(), 'hestia-process-'))
+/** Makes the files, in a folder named after their owner; the process gets `fds`, which the caller closes once it runs. */
+export function openOutput(owner: string): { output: Output; fds: [stdout: number, stderr: number] } {
+  const folder = mkdtempSync(join(tmpdir(), `${PREFIX}${owner}-`))
   const open = (stream: StreamName): [number, Tail] => {
     const file = join(folder, `${stream}.log`)
     // Appending, so that the next write after the file was emptied goes to its begin.
@@ -53,7 +70,19 @@ export function openOutput(): { output: Output; fds: [stdout: number, stderr: nu
   }
   const [stdout, out] = open('stdout')
   const [stderr, err] = open('stderr')
-  return { output: { folder, tails: [out, err], watchers: [], poll: undefined, rest: undefined }, fds: [stdout, stderr] }
+  const marks = openSync(join(folder, MARKS), 'w', 0o600)
+  return { output: { folder, tails: [out, err], marks, watchers: [], poll: undefined, rest: undefined }, fds: [stdout, stderr] }
+}
+
+/** Goes on where an earlier gateway left off. @throws when the files are gone. */
+export function reopenOutput(folder: string): Output {
+  const marks = openSync(join(folder, MARKS), 'r+')
+  const read = readFileSync(marks, 'latin1').split(' ').map(Number)
+  const tails = (['stdout', 'stderr'] as const).map((stream, index): Tail => {
+    const file = join(folder, `${stream}.log`)
+    return { stream, file, fd: openSync(file, 'r+'), offset: read[index] || 0, line: emptyLine() }
+  })
+  return { folder, tails, marks, watchers: [], poll: undefined, rest: undefined }
 }
 
 /** Calls `take` with each line as it comes, until `closeOutput`; keeps no process alive. */
@@ -81,9 +110,16 @@ export function followOutput(output: Output, take: TakeLine): void {
 /** Takes what is there, up to a bound; answers whether there may be more. */
 export function readOutput(output: Output, take: TakeLine): boolean {
   let more = false
+  const before = marksOf(output)
   for (const tail of output.tails) more = readTail(tail, take) || more
+  const after = marksOf(output)
+  if (after !== before) writeSync(output.marks, after, 0)
   return more
 }
+
+/** Begins of the lines that are not complete yet; of fixed length, so that one write replaces another. */
+const marksOf = ({ tails }: Output): string =>
+  tails.map(({ offset, line }) => String(Math.max(0, offset - line.pending.length)).padStart(12, '0')).join(' ')
 
 /** Takes the rest of what was written up to now, also a last line without an end. */
 export function finishOutput(output: Output, take: TakeLine): void {
@@ -101,9 +137,19 @@ export function closeOutput(output: Output): void {
   clearTimeout(output.rest)
   for (const watcher of output.watchers.splice(0)) watcher.close()
   for (const { fd } of output.tails) closeSync(fd)
+  closeSync(output.marks)
 }
 
-export const removeOutput = (output: Output): void => rmSync(output.folder, { recursive: true, force: true })
+/** Folders with output of that owner. */
+export const foldersOf = (owner: string): string[] =>
+  readdirSync(tmpdir()).flatMap((name) => (name.startsWith(`${PREFIX}${owner}-`) ? [join(tmpdir(), name)] : []))
+
+export const removeOutput = (output: Output): void => removeFolder(output.folder)
+
+/** Removes a folder with output; one that is named otherwise, as a record may say that somebody has changed, stays. */
+export function removeFolder(folder: string | undefined): void {
+  if (folder !== undefined && basename(folder).startsWith(PREFIX)) rmSync(folder, { recursive: true, force: true })
+}
 
 // Synchronous: the bytes were written a moment ago and come from memory, and the death of a process can be reported with its
 // last line in the very tick in which it is seen.

@@ -1,22 +1,22 @@
 import type { ChildProcess } from 'node:child_process'
 import { stripVTControlCharacters } from 'node:util'
-import type { BeforeStartEvent, Events, Instance } from 'hestia'
+import { type BeforeStartEvent, type Events, type Instance, type OutputLine, processInfo } from 'hestia'
 import type { ProcessServiceOptions } from '../../schemas/process.ts'
+import type { Findings } from './leftovers.ts'
 import { closeOutput, finishOutput, followOutput, type Output, readOutput, removeOutput, type StreamName } from './output.ts'
 
-/** One line that a process wrote. */
-export interface OutputLine {
-  /** When it was seen, in milliseconds since the epoch. */
-  readonly at: number
-  readonly stream: StreamName
-  readonly line: string
-}
+/** How often it is looked whether a process that an earlier gateway started runs still, in milliseconds. */
+const LOOK_MS = 250
 
 /** One process that runs for an instance. Outlives the code that started it, and refers to nothing of a generation. */
 export interface Run {
   readonly instance: Instance
   readonly events: Events
-  readonly child: ChildProcess
+  /** Undefined when an earlier gateway started it. */
+  readonly child: ChildProcess | undefined
+  readonly pid: number
+  readonly startTime: number | null
+  look: NodeJS.Timeout | undefined
   /** As it was at the start. */
   readonly section: ProcessServiceOptions
   readonly output: Output
@@ -34,20 +34,36 @@ export interface Kept {
   readonly running: Map<Instance, Run>
   /** Output stays readable after the end, so that a failed start can be looked into. */
   readonly lines: WeakMap<Instance, OutputLine[]>
+  /** What an earlier gateway started, before this one starts anything. */
+  readonly found: Promise<Findings>
+  /** Ends when every one of them has been given to its instance, or is being ended. */
+  handedOver: Promise<void> | undefined
+  /** Of those that are being ended, by instance: nothing else is started in their place before. */
+  readonly ending: Map<Instance, Promise<void>>
+  /** Cookies of trees that were ended, or are being. */
+  readonly ended: Set<string>
   /** The gateway itself ends, and has stopped what it wanted stopped. */
   gatewayEnds: boolean
 }
 
-export const createKept = (): Kept => ({ running: new Map(), lines: new WeakMap(), gatewayEnds: false })
+export const createKept = (found: Promise<Findings>): Kept => ({
+  running: new Map(),
+  lines: new WeakMap(),
+  found,
+  handedOver: undefined,
+  ending: new Map(),
+  ended: new Set(),
+  gatewayEnds: false,
+})
 
 export const sectionOf = (instance: Instance): ProcessServiceOptions | undefined =>
   instance.section<ProcessServiceOptions>('process')
 
 /** Leaves what still runs alone, and keeps nothing that could keep the gateway alive. */
 export function letGo({ running }: Kept): void {
-  for (const { child, output } of running.values()) {
-    child.removeAllListeners()
-    closeOutput(output)
+  for (const run of running.values()) {
+    overlook(run)
+    closeOutput(run.output)
   }
   running.clear()
 }
@@ -64,8 +80,26 @@ export function linesOf(kept: Kept, instance: Instance): OutputLine[] {
 /** Follows output and end of a process. Here, and not in the hook, so that no closure can hold on to a generation. */
 export function observe(run: Run): void {
   followOutput(run.output, (stream, line) => takeLine(run, stream, line))
-  run.child.on('exit', (code, signal) => ended(run, code, signal))
-  run.child.unref()
+  if (run.child) {
+    run.child.on('exit', (code, signal) =>
+      ended(run, signal === null ? `exited with code ${code}` : `was ended by ${signal}`, code),
+    )
+    run.child.unref()
+    return
+  }
+  // Only a parent is told how a process ends; anybody can see that it has.
+  run.look = setInterval(() => {
+    const info = processInfo(run.pid)
+    if (info && !info.zombie && info.startTime === run.startTime) return
+    overlook(run)
+    ended(run, 'has ended')
+  }, LOOK_MS).unref()
+}
+
+/** Its end is no news any more. */
+function overlook({ child, look }: Run): void {
+  child?.removeAllListeners()
+  clearInterval(look)
 }
 
 /** Reads what was written up to now. */
@@ -76,7 +110,7 @@ export function catchUp(run: Run): void {
 /** Nothing of it is left: takes the last of its output and forgets it. */
 export function forget(kept: Kept, run: Run): void {
   kept.running.delete(run.instance)
-  run.child.removeAllListeners()
+  overlook(run)
   finishOutput(run.output, (stream, line) => takeLine(run, stream, line))
   closeOutput(run.output)
   removeOutput(run.output)
@@ -93,10 +127,9 @@ function takeLine(run: Run, stream: StreamName, line: string): void {
   else run.start = undefined
 }
 
-function ended(run: Run, code: number | null, signal: NodeJS.Signals | null): void {
+function ended(run: Run, how: string, code?: number | null): void {
   if (run.stopping) return
   finishOutput(run.output, (stream, line) => takeLine(run, stream, line))
-  const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`
   const foreground = code === 0 && run.instance.state === 'starting' ? ' (it must stay in the foreground)' : ''
   const last = stripVTControlCharacters(run.last.stderr || run.last.stdout).trim()
   run.instance.crashed(new Error(`process ${how}${foreground}${last && `; its last line: ${last.slice(0, 500)}`}`))

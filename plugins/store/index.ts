@@ -7,7 +7,7 @@ import { instancesOf } from './instances.ts'
 import { keysOf } from './keys.ts'
 import { migrate } from './migrate.ts'
 import { SCHEMA_VERSION } from './migrations.ts'
-import { mirror } from './mirror.ts'
+import { machineStatus, mirror } from './mirror.ts'
 import { MEMORY, openSqlite } from './sqlite.ts'
 import { Tracker } from './tracker.ts'
 import { newKept, Writer } from './writer.ts'
@@ -65,24 +65,45 @@ export default definePlugin({
     app.decorate('store', store)
 
     // Only the generation in force writes how things are; one that drains, or was refused in the end, doesn't.
-    const tracker = new Tracker(hestia.services, instances)
+    const tracker = new Tracker(hestia.services, store)
+    // What ran when the gateway before this one ended is taken over in the tick in which this one begins.
+    if (generation === 1) hestia.services.inherit(await instances.load())
     const takeOver = (): void => {
       writer.put('configuration', ...mirror(config, Date.now()))
       tracker.start()
       activities.purge()
+    }
+    const note = (machine: string, status: 'available' | 'unavailable'): void => {
+      if (tracker.running) writer.put(`machine ${machine}`, machineStatus(machine, status, Date.now()))
     }
     const purge = setInterval(() => tracker.running && activities.purge(), PURGE_EVERY_MS).unref()
     const unsubscribe = events.subscribe(
       (event) => {
         if (event.type === 'instance.state') {
           if (tracker.running) tracker.changed(event)
+        } else if (event.type === 'instance.progress') {
+          if (tracker.running) tracker.progressed(event.service, event.instance)
+        } else if (event.type === 'instance.not_adopted') {
+          tracker.forget(event.service, event.instance)
+        } else if (event.type === 'machine.wake_failed') {
+          note(event.machine, 'unavailable')
+        } else if (event.type === 'machine.state') {
+          if (event.to === 'up') note(event.machine, 'available')
         } else if (event.type === 'reload.applied') {
           if (event.generation === generation) takeOver()
           else tracker.stop()
           // It may be another file by now, without all that was there.
         } else if (event.file === file && tracker.running) takeOver()
       },
-      ['instance.state', 'reload.applied', 'store.recovered'],
+      [
+        'instance.state',
+        'instance.progress',
+        'instance.not_adopted',
+        'machine.state',
+        'machine.wake_failed',
+        'reload.applied',
+        'store.recovered',
+      ],
     )
     app.addHook('onClose', () => {
       unsubscribe()

@@ -10,14 +10,16 @@ interface StateRow extends Row {
   data: string
   idle_since: number
   since: number
+  url: string | null
 }
 
 /** The latest state of each instance. */
 export function instancesOf(writer: Writer): Store['instances'] {
   const keyOf = (service: string, instance: string): string => `instance ${JSON.stringify([service, instance])}`
   return {
-    save: ({ service, instance, state, data, idleSince, since }) => {
-      const row = { service_id: service, instance_id: instance, state, data: JSON.stringify(data), idle_since: idleSince, since }
+    save: ({ service, instance, state, url = null, data, idleSince, since }) => {
+      const text = JSON.stringify(data)
+      const row = { service_id: service, instance_id: instance, state, data: text, idle_since: idleSince, since, url }
       writer.put(keyOf(service, instance), upsert('instance_states', ['service_id', 'instance_id'], row))
     },
     remove: (service, instance) => {
@@ -38,4 +40,5 @@ const recordOf = (row: StateRow): InstanceRecord => ({
   data: JSON.parse(row.data) as Record<string, StarterData>,
   idleSince: row.idle_since,
   since: row.since,
+  url: row.url ?? undefined,
 })

@@ -49,6 +49,7 @@ export const MIGRATIONS: readonly (readonly Step[])[] = [
     ['activities', 'CREATE INDEX IF NOT EXISTS activities_by_service ON activities (service_id, id)'],
     ['activities', 'CREATE INDEX IF NOT EXISTS activities_by_kind ON activities (kind, id)'],
   ],
+  [['instance_states', 'ALTER TABLE instance_states ADD COLUMN url TEXT']],
 ]
 
 /** The version of a database that is up to date. */

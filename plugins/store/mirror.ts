@@ -36,6 +36,12 @@ export function mirror(config: Config, now: number): Command[] {
   ]
 }
 
+/** Whether a machine can be had, as far as it came to be known by waking it. */
+export const machineStatus = (id: string, status: 'available' | 'unavailable', now: number): Command => ({
+  sql: 'UPDATE machines SET status = ?, updated_at = ? WHERE id = ?',
+  params: [status, now, id],
+})
+
 const gone = (table: string, ids: readonly string[]): Command =>
   ids.length === 0
     ? { sql: `DELETE FROM ${table}` }

@@ -10,13 +10,13 @@ type StateEvent = Extract<HestiaEvent, { type: 'instance.state' }>
 /** Keeps the records of all instances up to date, and writes only what differs from what was last written. */
 export class Tracker {
   readonly #services: Services
-  readonly #instances: Store['instances']
+  readonly #store: Pick<Store, 'instances' | 'flush'>
   readonly #saved = new Map<string, InstanceRecord & { readonly text: string }>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(services: Services, instances: Store['instances']) {
+  constructor(services: Services, store: Pick<Store, 'instances' | 'flush'>) {
     this.#services = services
-    this.#instances = instances
+    this.#store = store
   }
 
   /** Looks at everything from now on; what is written already counts for nothing. */
@@ -41,15 +41,39 @@ export class Tracker {
 
   /** Takes a change of state at once, also of an instance that is no longer configured. */
   changed({ service, instance: name, to, at }: StateEvent): void {
-    const instance = this.#services.get(service)?.all.find((one) => one.name === name)
+    const instance = this.#find(service, name)
+    if (!instance && to === 'cold') {
+      this.forget(service, name)
+      return
+    }
     const before = this.#saved.get(keyOf(service, name))
-    const data = instance?.data ?? (to === 'cold' ? {} : (before?.data ?? {}))
+    const data = instance?.data ?? before?.data ?? {}
+    const url = instance?.url ?? before?.url
     const idleSince = instance ? idleSinceOf(instance) : (before?.idleSince ?? at)
-    this.#save({ service, instance: name, state: to, data, idleSince, since: at })
+    this.#save({ service, instance: name, state: to, url, data, idleSince, since: at })
+  }
+
+  /** What its starters record may have changed: that is written before much else can happen to the gateway. */
+  progressed(service: string, name: string): void {
+    const instance = this.#find(service, name)
+    const before = this.#saved.get(keyOf(service, name))
+    if (!instance || JSON.stringify(instance.data) === before?.text) return
+    this.#see(instance)
+    void this.#store.flush()
+  }
+
+  /** There is nothing to remember of it. */
+  forget(service: string, name: string): void {
+    this.#saved.delete(keyOf(service, name))
+    this.#store.instances.remove(service, name)
+  }
+
+  #find(service: string, name: string): Instance | undefined {
+    return this.#services.get(service)?.all.find((one) => one.name === name)
   }
 
   #see(instance: Instance): void {
-    const { state, data, name } = instance
+    const { state, url, data, name } = instance
     const service = instance.service.id
     const before = this.#saved.get(keyOf(service, name))
     // It may be running all the same: what the gateway before this one wrote counts until somebody has looked after it.
@@ -57,13 +81,14 @@ export class Tracker {
     const idleSince = idleSinceOf(instance)
     const isSame = before?.state === state && Math.abs(before.idleSince - idleSince) < IDLE_STEP_MS
     if (isSame && before.text === JSON.stringify(data)) return
-    this.#save({ service, instance: name, state, data, idleSince, since: before?.state === state ? before.since : Date.now() })
+    const since = before?.state === state ? before.since : Date.now()
+    this.#save({ service, instance: name, state, url, data, idleSince, since })
   }
 
   #save(record: InstanceRecord): void {
     const text = JSON.stringify(record.data)
     this.#saved.set(keyOf(record.service, record.instance), { ...record, text })
-    this.#instances.save(record)
+    this.#store.instances.save(record)
   }
 }
 

@@ -51,9 +51,13 @@ export async function startChildGateway(
     return (await exited)[0]
   }
   t.teardown(() => end('SIGKILL'))
-  const listening = await until(() => {
-    if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}: ${errors}`)
-    return lines.find(({ type }) => type === 'server.listening')
-  }, 'the gateway to listen')
+  const listening = await until(
+    () => {
+      if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}: ${errors}`)
+      return lines.find(({ type }) => type === 'server.listening')
+    },
+    'the gateway to listen',
+    60_000,
+  )
   return { url: String(listening.address), child, lines, end }
 }

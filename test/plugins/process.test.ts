@@ -10,9 +10,9 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { endTree } from '../../core/processes/tree.ts'
 import { environmentFor } from '../../plugins/process/environment.ts'
 import { addBytes, emptyLine, LONGEST_LINE, lastLine } from '../../plugins/process/lines.ts'
-import { endTree } from '../../plugins/process/tree.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { type RunningGateway, startGateway } from '../helpers/gateway.ts'
 import { until } from '../helpers/until.ts'
@@ -78,7 +78,7 @@ interface Setting {
 const configOf = (port: number, mark: string, { section, service, plugins, options, top }: Setting): string =>
   JSON.stringify({
     ...top,
-    plugins: { defaults: false, process: options ?? {}, ...plugins },
+    plugins: { defaults: false, process: options ?? {}, api: {}, ...plugins },
     services: {
       s: {
         base_url: `http://127.0.0.1:${port}`,
