@@ -1,4 +1,5 @@
 import { messageOf } from './errors.ts'
+import type { TraceContext } from './http/trace-context.ts'
 import type { InstanceState, StopReason } from './instances/state.ts'
 import type { Problem } from './problem.ts'
 
@@ -25,6 +26,8 @@ export interface FinishedRequest {
   error: string | undefined
   /** In all lines that it stood in. */
   queueMs: number
+  /** When it was sent on, the last time if there were several, counted from its arrival; undefined when it never was. */
+  sentMs?: number | undefined
   /** From being let in until the head of the answer; undefined when none came. */
   upstreamMs: number | undefined
   /** Until the client had all of the answer, or was gone. */
@@ -36,14 +39,22 @@ export interface FinishedRequest {
   coldStart: boolean
   /** The client did not get the whole answer: it left, or the service broke off. */
   aborted: boolean
+  /** The trace that it is part of, if a plugin traces. */
+  trace?: TraceContext | undefined
 }
 
 /** Everything that happens, by type; durations in milliseconds. Logs, metrics, activities, dashboard and SSE read only this. */
 export interface EventMap {
   'instance.state': { service: string; instance: string; from: InstanceState; to: InstanceState; reason: string }
   'instance.attempt': { service: string; instance: string; attempt: number; attempts: number }
+  /** One plugin has done its part of an attempt, or failed in it. */
+  'instance.step': { service: string; instance: string; attempt: number; plugin: string; durationMs: number; error?: string }
   'instance.progress': { service: string; instance: string; note: string }
   'instance.ready': { service: string; instance: string; durationMs: number; attempt: number }
+  /** What an earlier gateway had started serves on. `starters`: those that look after it. */
+  'instance.adopted': { service: string; instance: string; was: InstanceState; starters: readonly string[] }
+  /** What an earlier gateway left was not there any more, or not usable; `orphaned` when it may run on and nobody can stop it. */
+  'instance.not_adopted': { service: string; instance: string; was: InstanceState; reason: string; orphaned: boolean }
   'instance.attempt_failed': {
     service: string
     instance: string
@@ -71,6 +82,14 @@ export interface EventMap {
     behind?: readonly string[]
     waitedMs?: number
   }
+  /** Of the plugin `wake-on-lan`: what became of a machine. */
+  'machine.state': { machine: string; from: string; to: string; reason: string }
+  /** It answers, after so many packets. */
+  'machine.woken': { machine: string; durationMs: number; packets: number }
+  'machine.wake_failed': { machine: string; error: string; durationMs: number; retryAfterMs: number }
+  /** It does not answer any more. */
+  'machine.slept': { machine: string; durationMs: number }
+  'machine.sleep_failed': { machine: string; error: string; durationMs: number; retryAfterMs: number }
   'hook.failed': { hook: string; plugin: string; service?: string; instance?: string; error: string }
   'request.routed': {
     requestId: string
@@ -86,6 +105,8 @@ export interface EventMap {
   'request.failed': { requestId: string; service: string; instance?: string; code: string; error: string }
   /** A request to a service is over, whatever its end: one for each, tunnels when they close. */
   'request.finished': FinishedRequest
+  /** Hestia itself answered a request: its API, a page, an address where nothing is. The path is without its query. */
+  'request.answered': { requestId: string; method: string; path: string; status: number; totalMs: number; caller?: string }
   /** Something was thrown away, as whoever should have taken it could not keep up. */
   'events.dropped': { consumer: string; count: number }
   'service.added': { service: string }
@@ -96,11 +117,31 @@ export interface EventMap {
   'strategy.failed': { file: string; problems: readonly Problem[] }
   'reload.applied': { generation: number; changes: readonly string[]; durationMs: number }
   'reload.rejected': { phase: string; plugin?: string; problems: readonly Problem[] }
+  /** Of the plugin `auth`: who may go on; one for each request. */
+  'auth.allowed': { requestId: string; caller: string; kind: string; permission: string; service?: string | undefined }
+  /** Somebody was refused; of many of a kind only some are told, each with how many were not. */
+  'auth.denied': {
+    caller: string
+    code: string
+    address?: string | undefined
+    reason: string
+    service?: string | undefined
+    untold: number
+  }
+  'auth.logged_in': { user: string; address: string }
+  'auth.logged_out': { user: string }
+  'auth.key_made': { id: string; name: string; scopes: readonly string[]; by: string }
+  'auth.key_changed': { id: string; name: string; change: 'disabled' | 'enabled' | 'revoked'; by: string }
   /** Of the plugin `store`: from now on nothing can be written, and again. */
   'store.failed': { file: string; error: string }
   'store.recovered': { file: string; failedForMs: number; dropped: number }
+  /** Of the plugin `telemetry`: the collector takes no spans, and again. */
+  'telemetry.failed': { endpoint: string; error: string }
+  'telemetry.recovered': { endpoint: string; failedForMs: number }
   'generation.retired': { generation: number; drained: boolean; durationMs: number }
   'server.listening': { address: string }
+  /** Nobody asks who makes a request; `exposed`: others than this machine can make some. */
+  'server.open': { address: string; exposed: boolean }
   'server.stopping': { signal: string }
 }
 

@@ -9,7 +9,7 @@ type Method = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
  */
 class RequestLog {
   readonly #parent: Logger
-  readonly #bindings: object
+  #bindings: object
   #child: Logger | undefined
 
   constructor(parent: Logger, bindings: object) {
@@ -24,6 +24,12 @@ class RequestLog {
 
   get level(): string {
     return this.#parent.level
+  }
+
+  /** As pino's: fields that its further lines have besides. */
+  setBindings(bindings: object): void {
+    if (this.#child) this.#child.setBindings(bindings)
+    else this.#bindings = { ...this.#bindings, ...bindings }
   }
 
   child(bindings: object): Logger {

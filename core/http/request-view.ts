@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { HestiaError } from '../errors.ts'
 import { type BodyFormat, bodyFormat, fieldOf, jsonOf } from './body-format.ts'
+import type { Caller } from './caller.ts'
+import type { TraceContext } from './trace-context.ts'
 
 /** What a request view is made of. */
 export interface RequestParts {
@@ -14,6 +16,12 @@ export interface RequestParts {
   readonly body: IncomingMessage | Buffer | undefined
   /** Aborted when the client has left. */
   readonly signal: () => AbortSignal
+  /** How long the client wants to wait for an instance at most, in milliseconds; undefined: as long as it takes. */
+  readonly patienceMs?: number | undefined
+  /** The trace that it is part of, if a plugin traces. */
+  readonly trace?: TraceContext | null | undefined
+  /** Who asks; null or absent while nobody finds out. */
+  readonly caller?: Caller | null | undefined
   /** Asks for the body, when the client waits with it until it is asked. */
   readonly askForBody?: (() => void) | undefined
 }
@@ -26,6 +34,14 @@ export class RequestView {
   readonly headers: IncomingHttpHeaders
   /** Who asks; the address is that of the connection. */
   readonly client: { readonly address: string | undefined }
+  /** The trace that it is part of, if a plugin traces. */
+  readonly trace: TraceContext | undefined
+  /** How long the client wants to wait for an instance at most, in milliseconds; undefined: as long as it takes. */
+  readonly patienceMs: number | undefined
+  /** What it may do; null while nobody asks who it is. */
+  readonly caller: Caller | null
+  /** Set by a front door that finds it out: the names of the one model that is meant, by any of which a caller may be permitted. */
+  models: readonly string[] = []
   /** Set by a `resolveUpstream` handler: the request neither wakes an instance nor keeps it awake. */
   passive = false
   readonly #signal: () => AbortSignal
@@ -41,6 +57,9 @@ export class RequestView {
     this.target = parts.target
     this.headers = parts.headers
     this.client = { address: parts.clientAddress }
+    this.patienceMs = parts.patienceMs
+    this.trace = parts.trace ?? undefined
+    this.caller = parts.caller ?? null
     this.#body = parts.body
     this.#signal = parts.signal
     this.#askForBody = parts.askForBody

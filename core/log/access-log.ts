@@ -44,8 +44,9 @@ export class AccessLog {
 }
 
 function fields(event: Finished): string {
-  const { requestId, method, path, service, instance, reason, strategy, status, error, upstreamMs } = event
+  const { requestId, method, path, service, instance, reason, strategy, status, error, upstreamMs, trace } = event
   let line = `,"type":"request.finished","requestId":"${requestId}","method":"${method}","path":${JSON.stringify(path)}`
+  if (trace) line += `,"trace_id":"${trace.traceId}"`
   if (service !== undefined) line += `,"service":"${service}"`
   if (instance !== undefined) line += `,"instance":${JSON.stringify(instance)}`
   if (reason !== undefined) line += `,"reason":"${reason}"`

@@ -28,7 +28,7 @@ export function redact(line: string): string {
 }
 
 function clean(value: unknown): unknown {
-  if (typeof value === 'string') return cleanText(value)
+  if (typeof value === 'string') return redactText(value)
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {
     // Names and values in turn, as raw headers are.
@@ -44,7 +44,8 @@ const isSecret = (name: unknown): boolean => typeof name === 'string' && SECRET_
 /** Numbers and the like are counts and switches. */
 const hides = (value: unknown): boolean => typeof value === 'string' || (typeof value === 'object' && value !== null)
 
-const cleanText = (text: string): string =>
+/** A text without what looks like a secret in it. */
+export const redactText = (text: string): string =>
   text
     .replace(HEADER_LINE, `$1: ${CENSORED}`)
     .replace(CREDENTIALS, (_, scheme?: string, user?: string) => (scheme ? `${scheme} ${CENSORED}` : `${user}:${CENSORED}@`))
