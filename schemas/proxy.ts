@@ -34,6 +34,15 @@ export const ProxyServiceOptions = Type.Object(
       default: true,
       description: 'Whether Location, Content-Location, Refresh and the path and domain of cookies are fitted to the prefix.',
     }),
+    decision_headers: Type.Boolean({
+      default: true,
+      description:
+        "Whether answers say what was decided: `X-Hestia-Instance`, `X-Hestia-Reason`, `X-Hestia-Cold-Start` (milliseconds waited for a start), `X-Hestia-Error` (code of an error that is not the service's own).",
+    }),
+    waiting_page_ms: Milliseconds({
+      default: 0,
+      description: 'A browser that would wait longer than this for a page is shown one that goes on by itself; 0: it just waits.',
+    }),
     forwarded: Type.Boolean({ default: false, description: 'Whether `Forwarded` (RFC 7239) is sent besides X-Forwarded-*.' }),
   },
   { additionalProperties: false, default: {} },

@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import type { Decision, EventOf, HestiaError, Lease, RequestView, Service } from 'hestia'
 
 /** nginx's status for a client that left before it had an answer; no client ever sees it. */
@@ -67,19 +68,21 @@ export class Account {
       status: this.#status || CLIENT_LEFT,
       error: this.#error,
       queueMs: this.#queueMs,
+      sentMs: this.#sentAt === 0 ? undefined : this.#sentAt - this.#startedAt,
       upstreamMs: this.#upstreamMs,
       totalMs: now - this.#startedAt,
       bytesIn,
       bytesOut,
       coldStart: this.#coldStart,
       aborted,
+      trace: request.trace,
     }
   }
 }
 
 /** The same of a request that was refused before it was on its way; told as its error is about to be answered. */
 export function refusedRequest(
-  { id, method }: { readonly id: string; readonly method: string },
+  { id, method, trace }: Pick<FastifyRequest, 'id' | 'method' | 'trace'>,
   { target, service, totalMs }: { readonly target: string; readonly service: string | undefined; readonly totalMs: number },
   error: { readonly statusCode?: number | undefined; readonly code?: string | undefined },
 ): EventOf<'request.finished'> {
@@ -102,5 +105,6 @@ export function refusedRequest(
     bytesOut: 0,
     coldStart: false,
     aborted: false,
+    trace: trace ?? undefined,
   }
 }

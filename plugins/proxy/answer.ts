@@ -35,6 +35,28 @@ export interface Answer {
   onceClosed(closed: () => void): void
 }
 
+/** An error in the client's own way. */
+export interface ErrorAnswer {
+  /** That of the error if absent. */
+  readonly status?: number
+  /** Names and values in turn, beside those that every error has; a media type goes with a body. */
+  readonly headers: readonly string[]
+  /** JSON of the error if absent. */
+  readonly body?: string
+}
+
+/** How to answer one client. */
+export interface AnswerOptions {
+  readonly pseudonym: string
+  /** Whether paths of the service stand under a prefix or a host name of Hestia's. */
+  readonly isMapped: boolean
+  /** The JSON body of an error, if the client speaks a language of its own. */
+  readonly errorBody: ((error: HestiaError) => object) | undefined
+  readonly present: ((error: HestiaError) => ErrorAnswer | undefined) | undefined
+}
+
+const JSON_TYPE: readonly string[] = ['Content-Type', 'application/json; charset=utf-8']
+const NOTHING: readonly string[] = []
 const BODILESS = new Set([204, 304])
 
 /** Writes straight into the client's response: nothing is copied, parsed or held on the way. */
@@ -43,28 +65,19 @@ export class ClientAnswer implements Answer {
   readonly #reply: FastifyReply
   readonly #incoming: IncomingMessage
   readonly #response: ServerResponse
-  readonly #pseudonym: string
-  /** Whether paths of the service stand under a prefix or a host name of Hestia's. */
-  readonly #mapped: boolean
-  readonly #errorBody: (error: HestiaError) => object
+  readonly #options: AnswerOptions
+  /** What was decided for the request, as headers: names and values in turn; undefined when the client isn't to know. */
+  decided: () => readonly string[] | undefined = () => undefined
   #resume: () => void = () => undefined
   #wrote = false
   #ended = false
 
-  constructor(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    pseudonym: string,
-    mapped: boolean,
-    errorBody = (error: HestiaError): object => error.body(request.id),
-  ) {
+  constructor(request: FastifyRequest, reply: FastifyReply, options: AnswerOptions) {
     this.#request = request
     this.#reply = reply
     this.#incoming = request.raw
     this.#response = reply.raw
-    this.#pseudonym = pseudonym
-    this.#mapped = mapped
-    this.#errorBody = errorBody
+    this.#options = options
   }
 
   get started(): boolean {
@@ -90,12 +103,16 @@ export class ClientAnswer implements Answer {
 
   head(status: number, reason: string, raw: RawHeaders, mapping: Mapping | undefined, resume: () => void): boolean {
     const bodiless = BODILESS.has(status) || this.#incoming.method === 'HEAD'
+    const { pseudonym, isMapped } = this.#options
+    const decided = this.decided()
     const { headers, hasRequestId, isEventStream } = incomingHeaders(raw, status, {
-      mapping: this.#mapped ? mapping : undefined,
-      pseudonym: this.#pseudonym,
+      mapping: isMapped ? mapping : undefined,
+      pseudonym,
+      isMarked: decided !== undefined,
       trailers: !bodiless && this.#incoming.httpVersion !== '1.0',
     })
     if (!hasRequestId) headers.push('X-Request-Id', this.#request.id)
+    if (decided) for (const part of decided) headers.push(part)
     this.#resume = resume
     this.#write(status, reason, headers)
     // Usually body and end come in the same tick and one packet will do; if not, the head must not wait for them.
@@ -138,11 +155,15 @@ export class ClientAnswer implements Answer {
       else response.destroy()
       return
     }
-    const body = Buffer.from(JSON.stringify(this.#errorBody(error)))
-    const headers = ['Content-Type', 'application/json; charset=utf-8', 'Content-Length', String(body.length)]
-    headers.push('X-Request-Id', this.#request.id)
+    const { present, errorBody } = this.#options
+    const own = present?.(error)
+    const body = Buffer.from(own?.body ?? JSON.stringify(errorBody?.(error) ?? error.body(this.#request.id)))
+    const headers = [...(own?.body === undefined ? JSON_TYPE : NOTHING), ...(own?.headers ?? NOTHING)]
+    headers.push('Content-Length', String(body.length), 'X-Request-Id', this.#request.id)
     if (error.retryAfterSeconds !== undefined) headers.push('Retry-After', String(error.retryAfterSeconds))
-    this.#write(error.statusCode, undefined, headers)
+    const decided = this.decided()
+    if (decided) headers.push(...decided, 'X-Hestia-Error', error.code)
+    this.#write(own?.status ?? error.statusCode, undefined, headers)
     response.end(body)
     this.#letGo()
   }

@@ -42,6 +42,7 @@ export class Collector implements Answer {
       mapping: undefined,
       pseudonym: this.#pseudonym,
       trailers: false,
+      isMarked: false,
     })
     this.#head = { status, statusText, rawHeaders: headers }
     return isEventStream

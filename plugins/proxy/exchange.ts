@@ -8,39 +8,21 @@ import {
   checkPath,
   type Decision,
   type FrontDoor,
-  type HeaderEdits,
   HestiaError,
   type Instance,
   type Lease,
   type PendingUpgrade,
-  type RequestView,
+  refusalFor,
   type Service,
 } from 'hestia'
 import { Account } from './account.ts'
-import type { Answer } from './answer.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
+import { dispatch, headersFor, mappingOf } from './dispatch.ts'
 import { type Failure, failureOf } from './failure.ts'
-import { sendByNode } from './node-request.ts'
-import { outgoingHeaders } from './outgoing-headers.ts'
+import { handOver } from './hand-over.ts'
+import type { Job } from './job.ts'
 import { RequestBody } from './request-body.ts'
 import type { Upstream, Upstreams } from './upstreams.ts'
-
-/** A request that shall be answered by a service. */
-export interface Job {
-  readonly view: RequestView
-  /** Undefined when a front door finds it out. */
-  readonly service: Service | undefined
-  readonly rawHeaders: readonly string[]
-  readonly edits: HeaderEdits | null
-  readonly scheme: 'http' | 'https'
-  readonly prefix: string
-  readonly answer: Answer
-  readonly upgrade: PendingUpgrade | undefined
-  /** Whether the client waits with the body until it is asked for it. */
-  readonly waits: boolean
-  /** The front door that it came through, if any. */
-  readonly door: FrontDoor | undefined
-}
 
 /** How long a request whose service refuses connections while it serves others waits for the next try, in milliseconds. */
 const REFUSED_PAUSE_MS = 100
@@ -64,6 +46,8 @@ export class Exchange implements AttemptOwner {
   #renewed = false
   #fellBack = false
   #over = false
+  /** How long it waited for a start, in milliseconds. */
+  #coldStartMs: number | undefined
   /** Undefined when nobody wants to hear of it, and once it was told. */
   #account: Account | undefined
 
@@ -77,6 +61,16 @@ export class Exchange implements AttemptOwner {
   /** Where it went; known when it was answered. */
   get decision(): Decision | undefined {
     return this.#decision
+  }
+
+  /** What was decided, as headers for the client: names and values in turn; undefined when it isn't to be told. */
+  marks(): readonly string[] | undefined {
+    const decision = this.#decision
+    if (!this.#upstreams.optionsOf(decision?.instance).decision_headers) return undefined
+    if (!decision) return []
+    const marks = ['X-Hestia-Instance', encodeURI(decision.instance.id), 'X-Hestia-Reason', decision.reason]
+    if (this.#coldStartMs !== undefined) marks.push('X-Hestia-Cold-Start', String(Math.round(this.#coldStartMs)))
+    return marks
   }
 
   start(): void {
@@ -134,6 +128,11 @@ export class Exchange implements AttemptOwner {
   #admit(decision: Decision): void {
     if (this.#over) return
     this.#decision = decision
+    const refusal = refusalFor(this.#job.view, decision.instance)
+    if (refusal) {
+      this.#fail(refusal)
+      return
+    }
     let lease: Lease | Promise<Lease>
     try {
       lease = (this.#app.admit ?? admitHot)(decision.instance, this.#job.view)
@@ -164,6 +163,7 @@ export class Exchange implements AttemptOwner {
 
   #letIn({ instance }: Decision, waitedMs: number, coldStart: boolean): void {
     if (this.#over) return
+    if (coldStart) this.#coldStartMs = (this.#coldStartMs ?? 0) + waitedMs
     const who = { requestId: this.#job.view.id, service: instance.service.id, instance: instance.name }
     this.#app.hestia.events.emit('request.admitted', { ...who, waitedMs, coldStart })
   }
@@ -199,66 +199,23 @@ export class Exchange implements AttemptOwner {
     }
     this.#lease = lease
     this.#account?.sent(lease)
-    const { view, answer, upgrade, waits } = this.#job
+    const { view, answer } = this.#job
     let upstream: Upstream
     let headers: string[]
     let fitted: ReturnType<NonNullable<FrontDoor['fit']>> | undefined
     try {
       upstream = this.#upstreams.of(instance)
-      headers = this.#headers(upstream)
+      headers = headersFor(this.#job, upstream, this.#upstreams.pseudonym)
       fitted = this.#job.door?.fit?.(view, instance)
     } catch (thrown) {
       this.#fail(thrown)
       return
     }
-    const { scheme, authority, basePath, options } = upstream
-    const clientHost = view.headers.host
-    const mapping = options.rewrite_location ? { prefix: this.#job.prefix, scheme, authority, basePath, clientHost } : undefined
-    const attempt = new Attempt(this, instance, lease, answer, mapping)
-    this.#attempt = attempt
-    const { method } = view
-    const path = basePath + (fitted?.target ?? view.target)
     const body = fitted?.body ?? this.#bodyToSend()
-    const expects = waits && !Buffer.isBuffer(body)
-    // Trailers come behind a body that is sent as it comes; one that is held has lost them with its chunks.
-    const trailer = body === undefined || Buffer.isBuffer(body) ? undefined : view.headers.trailer
-    if (upgrade || expects || trailer !== undefined) {
-      const host = options.host === 'client' && clientHost !== undefined ? clientHost : upstream.host
-      const all = ['Host', host, ...headers]
-      const asked = upgrade ? view.headers.upgrade : undefined
-      sendByNode(upstream, { method, path, headers: all, upgrade: asked, expects, trailer, body }, attempt)
-      return
-    }
-    if (options.host === 'client' && clientHost !== undefined) headers.unshift('host', clientHost)
-    const request = {
-      method,
-      path,
-      headers,
-      body: body ?? null,
-      headersTimeout: options.first_byte_timeout_ms,
-      bodyTimeout: options.idle_timeout_ms,
-    }
-    if (fresh) {
-      const client = this.#upstreams.fresh(upstream)
-      client.dispatch(request, attempt)
-      void client.close()
-    } else upstream.connections.pool.dispatch(request, attempt)
-  }
-
-  #headers({ options }: Upstream): string[] {
-    const { view, rawHeaders, edits, scheme, prefix } = this.#job
-    return outgoingHeaders({
-      rawHeaders,
-      edits,
-      connection: view.headers.connection,
-      clientAddress: view.client.address,
-      clientHost: view.headers.host,
-      scheme,
-      prefix,
-      pseudonym: this.#upstreams.pseudonym,
-      forwarded: options.forwarded,
-      keepLength: !Buffer.isBuffer(view.rawBody),
-    })
+    const attempt = new Attempt(this, instance, lease, answer, mappingOf(this.#job, upstream))
+    this.#attempt = attempt
+    const target = fitted?.target ?? view.target
+    dispatch(this.#job, { upstream, upstreams: this.#upstreams, target, headers, body, fresh }, attempt)
   }
 
   #bodyToSend(): RequestBody | Buffer | undefined {
@@ -281,13 +238,8 @@ export class Exchange implements AttemptOwner {
     }
     this.#over = true
     this.#account?.answered(head.statusCode ?? 101)
-    let lines = `HTTP/1.1 ${head.statusCode} ${head.statusMessage}\r\n`
-    for (let i = 0; i < head.rawHeaders.length; i += 2) lines += `${head.rawHeaders[i]}: ${head.rawHeaders[i + 1]}\r\n`
-    upgrade.detach()
-    upgrade.socket.write(`${lines}\r\n`, 'latin1')
+    handOver(upgrade, head, socket, first)
     this.#tellAtClose(upgrade)
-    if (first.length > 0) socket.unshift(first)
-    if (upgrade.head.length > 0) upgrade.socket.unshift(upgrade.head)
     this.#app.hestia.tunnels.open(upgrade.socket, socket, attempt.lease)
   }
 

@@ -4,6 +4,7 @@ import { addressOf, asError, type Forward, HestiaError, RequestView, upgradeOf }
 import { ClientAnswer } from './answer.ts'
 import { Collector } from './collector.ts'
 import { Exchange } from './exchange.ts'
+import { patienceOf } from './patience.ts'
 import { PatientAnswer } from './patient-answer.ts'
 import type { Upstreams } from './upstreams.ts'
 
@@ -14,8 +15,13 @@ export function makeForward(app: FastifyInstance, upstreams: Upstreams): Forward
       reply.hijack()
       const { raw } = request
       const address = addressOf(raw)
-      const errorBody = door?.errorBody?.bind(door)
-      const client = new ClientAnswer(request, reply, upstreams.pseudonym, address !== undefined, errorBody)
+      const patience = patienceOf(raw, service)
+      const client = new ClientAnswer(request, reply, {
+        pseudonym: upstreams.pseudonym,
+        isMapped: address !== undefined,
+        errorBody: door?.errorBody?.bind(door),
+        present: patience?.present,
+      })
       const upgrade = upgradeOf(raw)
       // For other routes the host has asked for the body already.
       const waits = address !== undefined && !upgrade && hasBody(raw) && asksFirst(raw)
@@ -27,6 +33,9 @@ export function makeForward(app: FastifyInstance, upstreams: Upstreams): Forward
         clientAddress: raw.socket.remoteAddress,
         body: upgrade || !hasBody(raw) ? undefined : raw,
         signal: signalOf(reply.raw),
+        patienceMs: patience?.waitMs,
+        trace: request.trace,
+        caller: request.caller,
         askForBody: waits ? () => client.proceed() : undefined,
       })
       const answer = door?.keepsAlive ? new PatientAnswer(client, view, door) : client
@@ -43,6 +52,7 @@ export function makeForward(app: FastifyInstance, upstreams: Upstreams): Forward
         waits,
         door,
       })
+      client.decided = () => exchange.marks()
       exchange.start()
     },
     collect: async (view, service, rawHeaders, limit) => {

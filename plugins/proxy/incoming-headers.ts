@@ -9,7 +9,19 @@ export interface IncomingHead {
   readonly isEventStream: boolean
 }
 
-type Treatment = 'drop' | 'length' | 'connection' | 'upgrade' | 'trailer' | 'url' | 'refresh' | 'cookie' | 'type' | 'id' | 'via'
+type Treatment =
+  | 'drop'
+  | 'length'
+  | 'connection'
+  | 'upgrade'
+  | 'trailer'
+  | 'url'
+  | 'refresh'
+  | 'cookie'
+  | 'type'
+  | 'id'
+  | 'via'
+  | 'mark'
 
 const TREATMENTS: ReadonlyMap<string, Treatment> = new Map([
   ['connection', 'connection'],
@@ -29,16 +41,20 @@ const TREATMENTS: ReadonlyMap<string, Treatment> = new Map([
   ['set-cookie', 'cookie'],
   ['content-type', 'type'],
   ['x-request-id', 'id'],
+  ['x-hestia-instance', 'mark'],
+  ['x-hestia-reason', 'mark'],
+  ['x-hestia-cold-start', 'mark'],
+  ['x-hestia-error', 'mark'],
 ])
 
 /**
  * Takes from an answer what belongs to the connection (RFC 9110, 7.6.1), fits addresses by `mapping` if there is one, and
- * appends to `Via`. `trailers`: whether the client can be sent any.
+ * appends to `Via`. `trailers`: whether the client can be sent any; `isMarked`: decisions of another gateway make way for one's own.
  */
 export function incomingHeaders(
   raw: readonly (Buffer | string)[],
   status: number,
-  options: { mapping: Mapping | undefined; pseudonym: string; trailers: boolean },
+  options: { mapping: Mapping | undefined; pseudonym: string; trailers: boolean; isMarked: boolean },
 ): IncomingHead {
   const { mapping } = options
   const headers: string[] = []
@@ -86,6 +102,9 @@ export function incomingHeaders(
       case 'type':
         isEventStream = /^text\/event-stream\b/i.test(value)
         headers.push(name, value)
+        break
+      case 'mark':
+        if (!options.isMarked) headers.push(name, value)
         break
       case 'id':
         hasRequestId = true

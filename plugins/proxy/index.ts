@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { METHODS } from 'node:http'
 import { dirname, resolve } from 'node:path'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { addressOf, definePlugin, messageOf } from 'hestia'
+import { addressOf, definePlugin, errorResponses, FORWARDING_ERRORS, messageOf } from 'hestia'
 import { ProxyOptions, ProxyServiceOptions } from '../../schemas/proxy.ts'
 import { refusedRequest } from './account.ts'
 import { makeForward } from './forward.ts'
@@ -10,6 +10,19 @@ import { Upstreams } from './upstreams.ts'
 
 /** What Fastify takes for a media type; everything else it refuses before any handler runs. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/
+
+const forwardSchema = {
+  operationId: 'forward',
+  summary: 'Any request to a service',
+  description:
+    'Any method, forwarded unchanged, body and headers included; so is the answer. Starts the service if it is cold. ' +
+    '`path` may have slashes. WebSockets and other upgrades pass as well.',
+  tags: ['services'],
+  response: {
+    default: { description: 'Whatever the service answers, its own errors included.', content: { '*/*': { schema: {} } } },
+    ...errorResponses(FORWARDING_ERRORS),
+  },
+}
 
 /**
  * The data path: `/services/{id}/...` is answered by the service, unchanged both ways. Other plugins send requests through
@@ -41,7 +54,8 @@ export default definePlugin({
   },
 })
 
-const serviceOf = (request: FastifyRequest): string => addressOf(request.raw)?.service ?? (request.params as { id: string }).id
+const serviceOf = (request: FastifyRequest): string =>
+  addressOf(request.raw)?.service ?? (request.params as { serviceId: string }).serviceId
 
 function routes(app: FastifyInstance): void {
   const { hestia } = app
@@ -52,8 +66,10 @@ function routes(app: FastifyInstance): void {
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
   app.route({
     method: methods,
-    url: '/services/:id/*',
+    url: '/services/:serviceId/*',
     exposeHeadRoute: false,
+    config: { permission: 'use', serviceParam: 'serviceId' },
+    schema: forwardSchema,
     // What the service is sent is read from the raw headers; this is only for Fastify's eyes, which would refuse the request.
     onRequest: (request, _reply, done) => {
       const { headers } = request.raw
@@ -78,10 +94,12 @@ function routes(app: FastifyInstance): void {
   })
   app.route({
     method: methods,
-    url: '/services/:id',
+    url: '/services/:serviceId',
     exposeHeadRoute: false,
+    config: { permission: 'use', serviceParam: 'serviceId' },
+    schema: { hide: true },
     handler: (request, reply) => {
-      const { id } = hestia.services.require((request.params as { id: string }).id)
+      const { id } = hestia.services.require(serviceOf(request))
       const query = (request.raw.url ?? '').indexOf('?')
       const search = query === -1 ? '' : request.raw.url!.slice(query)
       return reply.redirect(`/services/${encodeURIComponent(id)}/${search}`, 308)

@@ -66,9 +66,14 @@ export class Upstreams {
     return this.#kept.pseudonym
   }
 
+  /** The section that counts for an instance; the plugin's own options while none is known. */
+  optionsOf(instance: Instance | undefined): ProxyServiceOptions {
+    return instance?.section<ProxyServiceOptions>('proxy') ?? this.#defaults
+  }
+
   /** Remembered as long as neither the instance's URL nor its section changes. */
   of(instance: Instance): Upstream {
-    const options = instance.section<ProxyServiceOptions>('proxy') ?? this.#defaults
+    const options = this.optionsOf(instance)
     const known = this.#known.get(instance)
     if (known && known.url === instance.url && known.options === options && !known.connections.pool.closed) return known
     const { protocol, host, hostname, port, pathname, origin } = new URL(instance.url)

@@ -15,7 +15,7 @@ export default definePlugin({
   service: QueueOptions,
   setup(app, options) {
     const { hestia } = app
-    const queue = hestia.keep('queue@1', newQueue)
+    const queue = hestia.keep('queue@2', newQueue)
     // A request that routing held up may meet a newer configuration, in which this plugin is off.
     const settingsOf = (instance: Instance): QueueOptions => instance.section<QueueOptions>('queue') ?? options
 
@@ -51,7 +51,6 @@ export default definePlugin({
       line.generation = hestia.generation
       line.unsubscribe = instance.subscribe((change, error) => {
         if (change === 'failed') return rejectAll(queue, line, error)
-        if (change === 'hot' && line.first) queue.startMs.set(instance, performance.now() - line.first.since)
         pump(instance)
       })
       return line
@@ -68,8 +67,16 @@ export default definePlugin({
       waiter.reject(error)
     }
 
+    /** It leaves, but what it asked for goes on: it will be back. */
+    const giveUp = (waiter: Waiter): void => {
+      const error = notYet(queue, waiter)
+      if (waiter.instance.state !== 'hot') waiter.instance.start('request').catch(() => undefined)
+      leave(queue, waiter)
+      waiter.reject(error)
+    }
+
     const wait = (instance: Instance, request: RequestView): Promise<Lease> => {
-      const { signal } = request
+      const { signal, patienceMs } = request
       if (signal.aborted) throw asError(signal.reason)
       const bytes = sizeOf(request)
       refuseIfFull(queue, instance, settingsOf(instance), bytes)
@@ -79,7 +86,9 @@ export default definePlugin({
         const since = performance.now()
         const links = { timer: undefined, previous: undefined, next: undefined }
         const waiter: Waiter = { instance, bytes, since, resolve, reject, signal, handleEvent: left, ...links }
-        if (timeout_ms > 0) waiter.timer = setTimeout(expire, timeout_ms, waiter)
+        const isImpatient = patienceMs !== undefined && (timeout_ms === 0 || patienceMs < timeout_ms)
+        if (isImpatient) waiter.timer = setTimeout(giveUp, patienceMs, waiter)
+        else if (timeout_ms > 0) waiter.timer = setTimeout(expire, timeout_ms, waiter)
         signal.addEventListener('abort', waiter)
         append(lineOf(instance), waiter)
         pump(instance)
@@ -95,12 +104,15 @@ export default definePlugin({
       return wait(instance, request)
     })
 
-    // A raised limit counts at once, also where nothing comes to an end that would move the line.
     const unsubscribe = hestia.events.subscribe(
-      ({ service }) => {
-        for (const instance of queue.lines.keys()) if (instance.service.id === service) pump(instance)
+      (event) => {
+        if (event.type === 'instance.ready')
+          learn(queue, hestia.services.instance(event.service, event.instance), event.durationMs)
+        // A raised limit counts at once, also where nothing comes to an end that would move the line.
+        if (event.type === 'service.changed')
+          for (const instance of queue.lines.keys()) if (instance.service.id === event.service) pump(instance)
       },
-      ['service.changed'],
+      ['instance.ready', 'service.changed'],
     )
     app.addHook('onClose', unsubscribe)
   },
@@ -142,7 +154,7 @@ function refuseIfFull(queue: Queue, instance: Instance, { size, max_bytes }: Que
   throw new HestiaError('queue_full', {
     message: `Service ${instance.service.id}, instance ${instance.name}, takes no more requests now: ${why}.`,
     retryAfterMs: retryAfter(queue, instance),
-    fields: { service: instance.service.id, instance: instance.name, waiting: line.length },
+    fields: { service: instance.service.id, instance: instance.name, waiting: line.length, ...estimate(queue, instance) },
   })
 }
 
@@ -156,17 +168,45 @@ function tooLate(queue: Queue, waiter: Waiter): HestiaError {
       `The request waited ${waitedMs} ms for service ${instance.service.id}, instance ${instance.name} (${instance.state}), ` +
       `and is at position ${position} of ${length} (queue.timeout_ms).`,
     retryAfterMs: retryAfter(queue, instance),
-    fields: { service: instance.service.id, instance: instance.name, waited_ms: waitedMs, position },
+    fields: {
+      service: instance.service.id,
+      instance: instance.name,
+      waited_ms: waitedMs,
+      position,
+      ...estimate(queue, instance),
+    },
   })
 }
 
-/** What is left of a start, going by the last one; else a moment. */
-function retryAfter(queue: Queue, instance: Instance): number {
-  const expectedMs = queue.startMs.get(instance) ?? 0
-  const startingForMs = instance.startingForMs
-  const leftMs = startingForMs === undefined ? 0 : Math.round(expectedMs - startingForMs)
-  return Math.max(DEFAULT_RETRY_MS, leftMs)
+/** Half of what is expected is the last start, the rest those before. */
+function learn({ startMs }: Queue, instance: Instance | undefined, ms: number): void {
+  if (instance) startMs.set(instance, (ms + (startMs.get(instance) ?? ms)) / 2)
 }
+
+function notYet(queue: Queue, waiter: Waiter): HestiaError {
+  const { instance } = waiter
+  const position = positionOf(waiter)
+  const how = instance.state === 'hot' ? 'busy with others' : 'being started'
+  return new HestiaError('still_waiting', {
+    message: `Service ${instance.service.id} is ${how}. The request was not sent to it; come back with it in a moment.`,
+    retryAfterMs: retryAfter(queue, instance),
+    fields: { service: instance.service.id, instance: instance.name, position, ...estimate(queue, instance) },
+  })
+}
+
+/** How long until the instance is hot, going by its earlier starts, in milliseconds; undefined when there is nothing to go by. */
+function leftMs(queue: Queue, instance: Instance): number | undefined {
+  const expectedMs = queue.startMs.get(instance)
+  if (expectedMs === undefined || instance.state === 'hot') return undefined
+  return Math.max(0, Math.round(expectedMs - (instance.startingForMs ?? 0)))
+}
+
+function estimate(queue: Queue, instance: Instance): { estimated_wait_ms?: number } {
+  const ms = leftMs(queue, instance)
+  return ms === undefined ? {} : { estimated_wait_ms: ms }
+}
+
+const retryAfter = (queue: Queue, instance: Instance): number => Math.max(DEFAULT_RETRY_MS, leftMs(queue, instance) ?? 0)
 
 /** Memory that a waiting request holds: its head, and a body that routing has read. */
 function sizeOf(request: RequestView): number {

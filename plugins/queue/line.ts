@@ -29,7 +29,7 @@ export interface Line {
   unsubscribe: () => void
 }
 
-/** What outlives generations: the lines that are not empty, and how long each instance took to be hot when last waited for. */
+/** What outlives generations: the lines that are not empty, and how long each instance's starts took, smoothed, in milliseconds. */
 export interface Queue {
   readonly lines: Map<Instance, Line>
   readonly startMs: WeakMap<Instance, number>

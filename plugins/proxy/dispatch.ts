@@ -1,0 +1,73 @@
+import type { Attempt } from './attempt.ts'
+import type { Job } from './job.ts'
+import { sendByNode } from './node-request.ts'
+import { outgoingHeaders } from './outgoing-headers.ts'
+import type { RequestBody } from './request-body.ts'
+import type { Mapping } from './rewrite.ts'
+import type { Upstream, Upstreams } from './upstreams.ts'
+
+/** What is sent where. */
+export interface Dispatch {
+  readonly upstream: Upstream
+  readonly upstreams: Upstreams
+  /** Path and query below the upstream's own. */
+  readonly target: string
+  readonly headers: string[]
+  readonly body: RequestBody | Buffer | undefined
+  /** On a connection of its own, surely not one that the service is closing. */
+  readonly fresh: boolean
+}
+
+/** Sends a request; `attempt` hears what comes of it. undici sends it, or node:http what undici can't. */
+export function dispatch(job: Job, { upstream, upstreams, target, headers, body, fresh }: Dispatch, attempt: Attempt): void {
+  const { view, upgrade } = job
+  const { options } = upstream
+  const { method } = view
+  const clientHost = options.host === 'client' ? view.headers.host : undefined
+  const path = upstream.basePath + target
+  const isHeld = Buffer.isBuffer(body)
+  const expects = job.waits && !isHeld
+  // Trailers come behind a body that is sent as it comes; one that is held has lost them with its chunks.
+  const trailer = body === undefined || isHeld ? undefined : view.headers.trailer
+  if (upgrade || expects || trailer !== undefined) {
+    const all = ['Host', clientHost ?? upstream.host, ...headers]
+    const asked = upgrade ? view.headers.upgrade : undefined
+    sendByNode(upstream, { method, path, headers: all, upgrade: asked, expects, trailer, body }, attempt)
+    return
+  }
+  if (clientHost !== undefined) headers.unshift('host', clientHost)
+  const request = {
+    method,
+    path,
+    headers,
+    body: body ?? null,
+    headersTimeout: options.first_byte_timeout_ms,
+    bodyTimeout: options.idle_timeout_ms,
+  }
+  if (fresh) {
+    const client = upstreams.fresh(upstream)
+    client.dispatch(request, attempt)
+    void client.close()
+  } else upstream.connections.pool.dispatch(request, attempt)
+}
+
+/** Headers for the service. @throws {HestiaError} `loop_detected`. */
+export function headersFor({ view, rawHeaders, edits, scheme, prefix }: Job, { options }: Upstream, pseudonym: string): string[] {
+  return outgoingHeaders({
+    rawHeaders,
+    edits,
+    connection: view.headers.connection,
+    clientAddress: view.client.address,
+    clientHost: view.headers.host,
+    scheme,
+    prefix,
+    pseudonym,
+    forwarded: options.forwarded,
+    keepLength: !Buffer.isBuffer(view.rawBody),
+  })
+}
+
+/** How addresses in the answer are fitted to where the client sees the service. */
+export function mappingOf({ view, prefix }: Job, { scheme, authority, basePath, options }: Upstream): Mapping | undefined {
+  return options.rewrite_location ? { prefix, scheme, authority, basePath, clientHost: view.headers.host } : undefined
+}
