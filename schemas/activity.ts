@@ -18,7 +18,7 @@ export const ActivityEntry = Type.Object(
     request_id: Nullable('The request that it happened to.'),
     at: Type.String({ description: 'When it happened, ISO 8601 in UTC.' }),
   },
-  { additionalProperties: false },
+  { $id: 'Activity', additionalProperties: false },
 )
 export type ActivityEntry = Static<typeof ActivityEntry>
 
@@ -50,6 +50,6 @@ export const ActivitiesPage = Type.Object(
     activities: Type.Array(ActivityEntry),
     next: Nullable('The `cursor` of the next page; null on the last.'),
   },
-  { additionalProperties: false },
+  { $id: 'ActivityPage', additionalProperties: false },
 )
 export type ActivitiesPage = Static<typeof ActivitiesPage>

@@ -87,16 +87,19 @@ const Decision = Type.Object({
 })
 
 /** `GET /v1/exclusive`. */
-export const ExclusiveStatus = Type.Object({
-  groups: Type.Array(
-    Type.Object({
-      group: Type.String(),
-      capacity: Type.Number(),
-      used: Type.Number(),
-      holders: Type.Array(Holder),
-      waiters: Type.Array(Waiter),
-    }),
-  ),
-  decisions: Type.Array(Decision, { description: 'The newest ones, newest first.' }),
-})
+export const ExclusiveStatus = Type.Object(
+  {
+    groups: Type.Array(
+      Type.Object({
+        group: Type.String(),
+        capacity: Type.Number(),
+        used: Type.Number(),
+        holders: Type.Array(Holder),
+        waiters: Type.Array(Waiter),
+      }),
+    ),
+    decisions: Type.Array(Decision, { description: 'The newest ones, newest first.' }),
+  },
+  { $id: 'ExclusiveStatus' },
+)
 export type ExclusiveStatus = Static<typeof ExclusiveStatus>

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { InstanceState } from './api.ts'
 import { Bytes, Milliseconds } from './units.ts'
 
 /** `plugins.model-router`: one base URL for all services that have models. */
@@ -36,6 +37,51 @@ export const ModelRouterOptions = Type.Object(
 export type ModelRouterOptions = Static<typeof ModelRouterOptions>
 
 const Named = Type.Object({ id: Type.String({ minLength: 1 }), created: Type.Optional(Type.Number()) })
+
+/** An error in the shape that OpenAI's clients know. */
+export const OpenAIError = Type.Object(
+  {
+    error: Type.Object({
+      message: Type.String(),
+      type: Type.String({ description: '`invalid_request_error` or `server_error`.' }),
+      param: Type.Union([Type.String(), Type.Null()]),
+      code: Type.String({ description: "A code of Hestia's; see `ErrorCode`." }),
+    }),
+  },
+  { $id: 'OpenAIError' },
+)
+
+/** One model of `GET /v1/models`. */
+export const Model = Type.Object(
+  {
+    id: Type.String(),
+    object: Type.Literal('model'),
+    created: Type.Number({ description: 'Seconds since 1970.' }),
+    owned_by: Type.String({ description: 'The service that has it.' }),
+    hestia: Type.Object({
+      service: Type.String(),
+      state: InstanceState,
+      machine: Type.Union([Type.String(), Type.Null()]),
+      alias_of: Type.Optional(Type.String({ description: 'What it stands for, if it is another name.' })),
+    }),
+  },
+  { $id: 'Model' },
+)
+
+/** `GET /v1/models`. */
+export const ModelList = Type.Object({ object: Type.Literal('list'), data: Type.Array(Model) }, { $id: 'ModelList' })
+
+/** An error in the shape that Ollama's clients know. */
+export const OllamaError = Type.Object({ error: Type.String() }, { $id: 'OllamaError' })
+
+/** What Ollama says of models at `GET /api/tags` and `GET /api/ps`. */
+export const OllamaModelList = Type.Object(
+  { models: Type.Array(Type.Object({ name: Type.String() }, { additionalProperties: true })) },
+  { $id: 'OllamaModelList' },
+)
+
+/** `GET /api/version`. */
+export const OllamaVersion = Type.Object({ version: Type.String() }, { $id: 'OllamaVersion' })
 
 /** The part that is read of what services answer at `GET /v1/models`, as OpenAI does. */
 export const OpenAIModels = Type.Object({ data: Type.Array(Named) })

@@ -14,14 +14,20 @@ export const RequestsOptions = Type.Object(
 )
 export type RequestsOptions = Static<typeof RequestsOptions>
 
-const HeaderValue = Type.String({ pattern: '^[\\t\\x20-\\x7e\\x80-\\xff]*$' })
+const HeaderValue = Type.String({ title: 'a text without line breaks, in Latin-1', pattern: '^[\\t\\x20-\\x7e\\x80-\\xff]*$' })
 
 /** `POST /v1/requests`: what shall be asked of which service. */
 export const GatewayRequest = Type.Object(
   {
-    serviceId: Type.String({ minLength: 1, description: 'A configured service.' }),
-    method: Type.String({ pattern: "^[!#$%&'*+.^`|~\\w-]+$", description: 'Any HTTP method, in capitals as a rule.' }),
+    serviceId: Type.String({ minLength: 1, maxLength: 1000, description: 'A configured service.' }),
+    method: Type.String({
+      title: 'the name of a method',
+      maxLength: 100,
+      pattern: "^[!#$%&'*+.^`|~\\w-]+$",
+      description: 'Any HTTP method, in capitals as a rule.',
+    }),
     path: Type.String({
+      title: 'a path that begins with a slash, percent-encoded',
       pattern: '^/[^\\x00-\\x20\\x7f#\\u0100-\\uffff]*$',
       description: 'Path and query below the service, percent-encoded.',
     }),
@@ -37,17 +43,20 @@ export const GatewayRequest = Type.Object(
     ),
     body: Type.Optional(Type.Unknown({ description: 'A string is sent as it is, anything else as JSON; null is no body.' })),
   },
-  { additionalProperties: false },
+  { $id: 'GatewayRequest', additionalProperties: false },
 )
 export type GatewayRequest = Static<typeof GatewayRequest>
 
 /** What the service answered. */
-export const GatewayResponse = Type.Object({
-  status: Type.Integer(),
-  headers: Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]), {
-    description: 'Names in lower case; those that came more than once as lists.',
-  }),
-  body: Type.Unknown({ description: 'JSON if the answer says that it is, else text; bytes as base64, with `encoding`.' }),
-  encoding: Type.Optional(Type.Literal('base64')),
-})
+export const GatewayResponse = Type.Object(
+  {
+    status: Type.Integer(),
+    headers: Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]), {
+      description: 'Names in lower case; those that came more than once as lists.',
+    }),
+    body: Type.Unknown({ description: 'JSON if the answer says that it is, else text; bytes as base64, with `encoding`.' }),
+    encoding: Type.Optional(Type.Literal('base64')),
+  },
+  { $id: 'GatewayResponse' },
+)
 export type GatewayResponse = Static<typeof GatewayResponse>

@@ -1,6 +1,15 @@
-import { type Activity, definePlugin, HestiaError } from 'hestia'
+import { type Activity, definePlugin, errorResponses, HestiaError, isAllowed, requirePermission } from 'hestia'
 import { ActivitiesPage, ActivitiesQuery, type ActivityEntry, ActivityOptions } from '../../schemas/activity.ts'
 import { activityOf, isRecorded } from './record.ts'
+
+const schema = {
+  operationId: 'listActivities',
+  summary: 'The timeline: what happened to which service, when and why',
+  description: 'Newest first, a page at a time: `next` of a page is the `cursor` of the one after it.',
+  tags: ['events'],
+  querystring: ActivitiesQuery,
+  response: { 200: ActivitiesPage, ...errorResponses({ invalid_request: {}, store_unavailable: {} }) },
+}
 
 /** The timeline: writes down what happens, each thing once however many generations there are, and shows it. */
 export default definePlugin({
@@ -22,9 +31,11 @@ export default definePlugin({
 
     app.get<{ Querystring: ActivitiesQuery }>(
       '/v1/activities',
-      { schema: { querystring: ActivitiesQuery, response: { 200: ActivitiesPage } } },
-      async ({ query }): Promise<ActivitiesPage> => {
+      { config: { permission: 'known' }, schema },
+      async (request): Promise<ActivitiesPage> => {
+        const { query } = request
         const { service, kind, limit, cursor } = query
+        if (!isAllowed(request.caller, 'read')) requirePermission(request, 'read', service)
         const since = query.since === undefined ? undefined : timeOf(query.since)
         // One more than wanted tells whether there is another page.
         const found = await store.activities.query({ service, kind, since, before: cursor, limit: limit + 1 })
@@ -40,7 +51,7 @@ function timeOf(since: string): number {
   const at = /^\d+$/.test(since) ? Number(since) : Date.parse(since)
   if (Number.isNaN(at)) {
     throw new HestiaError('invalid_request', {
-      message: `querystring/since: "${since}" is no time; write it as 2026-01-31T12:00:00Z.`,
+      message: `query parameter "since": "${since}" is no time; write it as 2026-01-31T12:00:00Z.`,
     })
   }
   return at

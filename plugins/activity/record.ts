@@ -8,12 +8,14 @@ const RECORDED = [
   'reload.',
   'server.',
   'store.',
+  'machine.',
   'exclusive.',
+  'auth.',
   'hook.failed',
   'request.fallback',
 ]
 /** ... but those that come in masses and are told elsewhere. */
-const LEFT_OUT: readonly string[] = ['instance.output', 'instance.progress']
+const LEFT_OUT: readonly string[] = ['instance.output', 'instance.progress', 'auth.allowed']
 
 /** Whether events of a type are part of the timeline. */
 export const isRecorded = (type: EventType): boolean =>

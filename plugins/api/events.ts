@@ -1,6 +1,17 @@
 import type { FastifyInstance } from 'fastify'
-import type { Static } from 'hestia'
-import { type ApiOptions, EventsQuery } from '../../schemas/api.ts'
+import { type HestiaEvent, isAllowed, type Static } from 'hestia'
+import { type ApiOptions, EventData, EventsQuery } from '../../schemas/api.ts'
+
+const schema = {
+  operationId: 'watchEvents',
+  summary: 'Everything that happens, as it happens',
+  description:
+    'A stream of server-sent events (WHATWG HTML, 9.2) that ends with its client or with the gateway; reloads do not cut it. ' +
+    'The name of each event is its type, its `data` is JSON, as described here; comments in between keep it alive.',
+  tags: ['events'],
+  querystring: EventsQuery,
+  response: { 200: { description: 'Events from now on.', content: { 'text/event-stream': { schema: EventData } } } },
+}
 
 /**
  * `GET /v1/events`: everything that happens, as server-sent events (WHATWG HTML, 9.2). A stream lives until its client leaves or
@@ -11,9 +22,16 @@ export function eventRoutes(app: FastifyInstance, options: ApiOptions): void {
 
   app.get<{ Querystring: Static<typeof EventsQuery> }>(
     '/v1/events',
-    { exposeHeadRoute: false, schema: { querystring: EventsQuery } },
+    { exposeHeadRoute: false, config: { permission: 'known' }, schema },
     (request, reply) => {
       const isWanted = wantedTypes(request.query.types)
+      const { caller } = request
+      const { service: wanted } = request.query
+      // What is about no service is about the gateway.
+      const maySee = (event: HestiaEvent) => {
+        const service = 'service' in event ? event.service : undefined
+        return (wanted === undefined || service === wanted) && isAllowed(caller, 'read', service)
+      }
       reply.hijack()
       const { raw } = reply
       for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
@@ -39,7 +57,7 @@ export function eventRoutes(app: FastifyInstance, options: ApiOptions): void {
       const unsubscribe = events.subscribe(
         (event) => {
           if (event.type === 'server.stopping') end()
-          else write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+          else if (maySee(event)) write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
         },
         (type) => type === 'server.stopping' || isWanted(type),
       )

@@ -2,6 +2,7 @@ import { definePlugin } from 'hestia'
 import { ApiOptions } from '../../schemas/api.ts'
 import { eventRoutes } from './events.ts'
 import { healthRoutes } from './health.ts'
+import { logRoutes } from './logs.ts'
 import { serviceRoutes } from './services.ts'
 import { systemRoutes } from './system.ts'
 
@@ -12,6 +13,7 @@ export default definePlugin({
   setup(app, options) {
     healthRoutes(app)
     serviceRoutes(app)
+    logRoutes(app)
     systemRoutes(app)
     eventRoutes(app, options)
   },

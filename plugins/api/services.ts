@@ -1,24 +1,63 @@
-import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { HestiaError, type Instance, type PlacementStatus, type Service } from 'hestia'
-import { Accepted, ServiceParams, ServiceStatus } from '../../schemas/api.ts'
+import { errorResponses, HestiaError, type Instance, isAllowed, type Service } from 'hestia'
+import { Accepted, InstanceState, ServiceList, ServiceParams, ServiceStatus } from '../../schemas/api.ts'
+
+const listSchema = {
+  operationId: 'listServices',
+  summary: 'All services with their states',
+  description: 'Looking starts nothing.',
+  tags: ['services'],
+  response: { 200: ServiceList },
+}
+
+const statusSchema = {
+  operationId: 'getServiceStatus',
+  summary: 'State of a service and of its instances',
+  description: 'Looking starts nothing.',
+  tags: ['services'],
+  params: ServiceParams,
+  response: { 200: ServiceStatus, ...errorResponses({ unknown_service: {} }) },
+}
+
+const startSchema = {
+  operationId: 'startService',
+  summary: 'Start a service',
+  description: 'Does not wait for it; a request to a cold service starts it as well.',
+  tags: ['services'],
+  params: ServiceParams,
+  response: {
+    202: Accepted,
+    ...errorResponses({ unknown_service: {}, already_running: { state: InstanceState }, no_instance: {} }),
+  },
+}
+
+const stopSchema = {
+  operationId: 'stopService',
+  summary: 'Stop all instances of a service',
+  description: 'Requests under way end first; does not wait for them.',
+  tags: ['services'],
+  params: ServiceParams,
+  response: { 202: Accepted, ...errorResponses({ unknown_service: {}, already_stopped: { state: InstanceState } }) },
+}
 
 /** List, status, start and stop. Looking never starts anything. */
 export function serviceRoutes(app: FastifyInstance): void {
   const { services, events } = app.hestia
-  const status = (service: Service) => statusOf(service, app.placementOf?.(service))
+  const status = (service: Service) => statusOf(app, service)
 
-  app.get('/v1/services', { schema: { response: { 200: Type.Array(ServiceStatus) } } }, () => [...services].map(status))
+  app.get('/v1/services', { config: { permission: 'known' }, schema: listSchema }, ({ caller }) =>
+    [...services].filter(({ id }) => isAllowed(caller, 'read', id)).map(status),
+  )
 
   app.get<{ Params: ServiceParams }>(
     '/v1/services/:id/status',
-    { schema: { params: ServiceParams, response: { 200: ServiceStatus } } },
+    { config: { permission: 'read', serviceParam: 'id' }, schema: statusSchema },
     (request) => status(services.require(request.params.id)),
   )
 
   app.post<{ Params: ServiceParams }>(
     '/v1/services/:id/start',
-    { schema: { params: ServiceParams, response: { 202: Accepted } } },
+    { config: { permission: 'wake', serviceParam: 'id' }, schema: startSchema },
     (request, reply) => {
       const service = services.require(request.params.id)
       if (service.state === 'hot' || service.state === 'starting') {
@@ -36,7 +75,7 @@ export function serviceRoutes(app: FastifyInstance): void {
 
   app.post<{ Params: ServiceParams }>(
     '/v1/services/:id/stop',
-    { schema: { params: ServiceParams, response: { 202: Accepted } } },
+    { config: { permission: 'administer', serviceParam: 'id' }, schema: stopSchema },
     (request, reply) => {
       const service = services.require(request.params.id)
       const running = service.all.filter(({ state }) => state !== 'cold')
@@ -69,7 +108,7 @@ function firstToStart(service: Service): Instance {
   return instance
 }
 
-function statusOf(service: Service, placement: PlacementStatus | undefined): ServiceStatus {
+function statusOf(app: FastifyInstance, service: Service): ServiceStatus {
   const up = service.instances.find(({ state }) => state === 'hot') ?? service.instances[0]
   const machine = up?.settings.machine ?? null
   const provider = service.config.starters[0] ?? null
@@ -78,15 +117,23 @@ function statusOf(service: Service, placement: PlacementStatus | undefined): Ser
     state: service.state,
     readiness: service.readiness,
     machineId: machine,
-    placement: placement ?? null,
+    placement: app.placementOf?.(service) ?? null,
     queuePending: service.waiting,
-    instances: service.all.map(instanceStatus),
-    automation: { enabled: provider !== null, provider, machine_id: machine, current_task: null, last_task: null },
+    instances: service.all.map((instance) => instanceStatus(instance, app.idleStopAt?.(instance))),
+    automation: {
+      enabled: provider !== null,
+      provider,
+      machine_id: machine,
+      current_task: null,
+      last_task: null,
+      ...app.automationOf?.(service),
+    },
   }
 }
 
-function instanceStatus(instance: Instance): ServiceStatus['instances'][number] {
-  const { name, url, state, healthy, inFlight, waiting, settings, cooling } = instance
+function instanceStatus(instance: Instance, stopAt: number | undefined): ServiceStatus['instances'][number] {
+  const { name, url, state, healthy, inFlight, waiting, taken, usedAt, settings, cooling } = instance
+  const now = performance.now()
   const idle = state === 'hot' && inFlight === 0
   return {
     name,
@@ -98,7 +145,10 @@ function instanceStatus(instance: Instance): ServiceStatus['instances'][number] 
     healthy,
     inFlight,
     waiting,
-    idleMs: idle ? Math.round(performance.now() - instance.idleSince) : null,
+    requests: taken,
+    sinceUsedMs: usedAt === undefined ? null : Math.round(now - usedAt),
+    idleMs: idle ? Math.round(now - instance.idleSince) : null,
+    stopsInMs: idle && stopAt !== undefined ? Math.max(0, Math.round(stopAt - now)) : null,
     coolingMs: cooling?.retryAfterMs ?? null,
     lastError: cooling?.message ?? null,
   }

@@ -1,11 +1,37 @@
 import type { FastifyInstance } from 'fastify'
-import { HestiaError, ProblemError } from 'hestia'
+import { errorResponses, HestiaError, ProblemError, Type } from 'hestia'
+import { PluginList, ProblemView, Reloaded, StrategyList } from '../../schemas/api.ts'
+
+const pluginsSchema = {
+  operationId: 'listPlugins',
+  summary: 'Plugins of this build, and the order of their hooks',
+  tags: ['gateway'],
+  response: { 200: PluginList },
+}
+
+const strategiesSchema = {
+  operationId: 'listStrategies',
+  summary: 'Strategies, and the services that use them',
+  tags: ['gateway'],
+  response: { 200: StrategyList },
+}
+
+const reloadSchema = {
+  operationId: 'reload',
+  summary: 'Read configuration, plugins and strategies again',
+  description: 'What is wrong is refused whole, and the previous version keeps serving. Saved files are noticed without this.',
+  tags: ['gateway'],
+  response: {
+    200: Reloaded,
+    ...errorResponses({ invalid_config: { problems: Type.Array(ProblemView) }, shutting_down: {} }),
+  },
+}
 
 /** Plugins, strategies and the reload by hand. */
 export function systemRoutes(app: FastifyInstance): void {
   const { hestia } = app
 
-  app.get('/v1/plugins', () => {
+  app.get('/v1/plugins', { config: { permission: 'read' }, schema: pluginsSchema }, () => {
     const hooks = Object.entries(hestia.hooks())
     const plugins = hestia.plugins().map((plugin) => ({
       ...plugin,
@@ -20,7 +46,7 @@ export function systemRoutes(app: FastifyInstance): void {
     return { generation: hestia.generation, plugins, hooks: hestia.hooks(), problems: hestia.problems }
   })
 
-  app.get('/v1/strategies', () => ({
+  app.get('/v1/strategies', { config: { permission: 'read' }, schema: strategiesSchema }, () => ({
     loaded_strategies: hestia.strategies.loaded().map(({ file, strategy, version, loadedAt }) => ({
       name: strategy.name,
       file,
@@ -47,7 +73,7 @@ export function systemRoutes(app: FastifyInstance): void {
     failed: hestia.strategies.failed(),
   }))
 
-  app.post('/v1/reload', async () => {
+  app.post('/v1/reload', { config: { permission: 'administer' }, schema: reloadSchema }, async () => {
     try {
       return await hestia.reload()
     } catch (thrown) {

@@ -5,6 +5,13 @@ import { Referee } from './referee.ts'
 import { neverFits } from './rule.ts'
 import { statusOf } from './status.ts'
 
+const schema = {
+  operationId: 'getExclusive',
+  summary: 'Who has a place on a shared device, and who waits for one',
+  tags: ['services'],
+  response: { 200: ExclusiveStatus },
+}
+
 /**
  * Lets services share what only some of them can have at a time, as one GPU: what of a group starts, runs or stops never takes
  * more than its capacity. A start that finds no room waits; idle instances make way for it, and busy ones in the end.
@@ -66,9 +73,7 @@ export default definePlugin({
       },
     })
 
-    app.get('/v1/exclusive', { schema: { response: { 200: ExclusiveStatus } } }, () =>
-      statusOf(board, options, performance.now()),
-    )
+    app.get('/v1/exclusive', { config: { permission: 'read' }, schema }, () => statusOf(board, options, performance.now()))
   },
 })
 

@@ -1,4 +1,4 @@
-import type { Hestia, ResolvedService, Service } from 'hestia'
+import { type Caller, type Hestia, isAllowed, type ResolvedService, type Service } from 'hestia'
 import type { Discovery, ToldModel } from './discovery.ts'
 
 /** A model that clients may name, and the service that a request for it goes to now. */
@@ -28,6 +28,17 @@ export function ownName(config: ResolvedService, model: string): string {
   return !declares(config, model) && Object.hasOwn(config.aliases, model) ? config.aliases[model]! : model
 }
 
+/** Every name under which a service has a model, of the one that a client may name: a permission for any of them is one for it. */
+export function namesOf(config: ResolvedService, model: string): readonly string[] {
+  const names = new Set([model, ownName(config, model)])
+  for (const name of [...names]) names.add(name.endsWith(DEFAULT_TAG) ? name.slice(0, -DEFAULT_TAG.length) : name + DEFAULT_TAG)
+  return [...names]
+}
+
+/** Whether a caller may use a model of a service. */
+export const mayUse = (caller: Caller | null, { id, config }: Service, model: string): boolean =>
+  isAllowed(caller, 'use', id, caller ? namesOf(config, model) : undefined)
+
 /**
  * Which service has which model: the one that names it counts more than one with a pattern for it, that more than one with an
  * alias, that more than one that told of it. Among equals see {@link best}.
@@ -41,8 +52,19 @@ export class Catalogue {
     this.#discovery = discovery
   }
 
-  find(model: string): Service | undefined {
-    const services = this.services()
+  /** Rather one where the caller may use it than one where it may not. */
+  find(model: string, caller: Caller | null): Service | undefined {
+    const all = this.services()
+    const permitted = caller
+      ? this.#find(
+          model,
+          all.filter((service) => mayUse(caller, service, model)),
+        )
+      : undefined
+    return permitted ?? this.#find(model, all)
+  }
+
+  #find(model: string, services: readonly Service[]): Service | undefined {
     const levels: ((service: Service) => boolean)[] = [
       ({ config }) => names(config.models ?? [], model),
       ({ config }) => matches(config.models ?? [], model),
@@ -56,23 +78,23 @@ export class Catalogue {
     return undefined
   }
 
-  /** One model by its name, also one that only a pattern stands for. */
-  entry(model: string): Entry | undefined {
-    const service = this.find(model)
-    if (!service) return undefined
+  /** One model by its name, also one that only a pattern stands for, if the caller may use it. */
+  entry(model: string, caller: Caller | null): Entry | undefined {
+    const service = this.find(model, caller)
+    if (!service || !mayUse(caller, service, model)) return undefined
     const own = ownName(service.config, model)
     const created = this.#discovery.modelsOf(service).find(({ id }) => id === own || id === own + DEFAULT_TAG)?.created
     return { id: model, service, aliasOf: own === model ? undefined : own, created }
   }
 
-  /** All models, each once; patterns have no name of their own and are left out. */
-  list(): readonly Entry[] {
+  /** All models that the caller may use, each once; patterns have no name of their own and are left out. */
+  list(caller: Caller | null): readonly Entry[] {
     const ids = this.services().flatMap((service) => [
       ...(service.config.models ?? []).filter((name) => !name.endsWith('*')),
       ...Object.keys(service.config.aliases),
       ...idsOf(this.#discovery.modelsOf(service)),
     ])
-    return [...new Set(ids)].map((id) => this.entry(id)!)
+    return [...new Set(ids)].flatMap((id) => this.entry(id, caller) ?? [])
   }
 
   /** In the order of the configuration. */

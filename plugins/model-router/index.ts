@@ -2,13 +2,14 @@ import type { FastifyInstance, HTTPMethods } from 'fastify'
 import { type Config, definePlugin, type FrontDoor, type Report, type RequestView, type Resolution } from 'hestia'
 import { ModelRouterOptions } from '../../schemas/model-router.ts'
 import { pathBelow } from './address.ts'
-import { Catalogue, declares, ownName } from './catalogue.ts'
+import { Catalogue, declares, namesOf, ownName } from './catalogue.ts'
+import { describeDoor } from './describe.ts'
 import { Discovery } from './discovery.ts'
 import { answerErrors } from './errors.ts'
 import { modelMissing, modelNotFound, responseUnknown } from './not-found.ts'
 import { listForOllama, OLLAMA_PATHS, ollamaError } from './ollama.ts'
 import { listModels, OPENAI_PATHS, openaiError, RESPONSES, wantsEvents } from './openai.ts'
-import { holdBody, modelOf, withModel } from './request-model.ts'
+import { holdBody, modelOf, namesOneModel, withModel } from './request-model.ts'
 
 /**
  * The LLM front door: `/v1/chat/completions` and its like go to the service that has the model which the request names, so
@@ -28,18 +29,25 @@ export default definePlugin({
     const named = new WeakMap<RequestView, string>()
 
     const which = async (request: RequestView): Promise<Resolution> => {
+      const { caller } = request
       await holdBody(request, options.max_body_bytes)
       const model = modelOf(request)
       if (model !== undefined) named.set(request, model)
-      let service = model === undefined ? undefined : catalogue.find(model)
+      let service = model === undefined ? undefined : catalogue.find(model, caller)
       if (model !== undefined && !service) {
         await discovery.refresh()
-        service = catalogue.find(model)
+        service = catalogue.find(model, caller)
       }
       service ??= options.default === undefined ? undefined : hestia.services.get(options.default)
-      if (service) return { service }
-      if (model !== undefined) throw modelNotFound(model, catalogue, discovery)
-      throw request.path.startsWith(RESPONSES.slice(0, -1)) ? responseUnknown(request.path) : modelMissing(catalogue, discovery)
+      if (service) {
+        // What is permitted for a model must be what the service will understand, too.
+        if (caller && model !== undefined && namesOneModel(request)) request.models = namesOf(service.config, model)
+        return { service }
+      }
+      if (model !== undefined) throw modelNotFound(model, catalogue, discovery, caller)
+      throw request.path.startsWith(RESPONSES.slice(0, -1))
+        ? responseUnknown(request.path)
+        : modelMissing(catalogue, discovery, caller)
     }
     hestia.hook('resolveUpstream', ({ request, service }) => (service || !isDoor(request.path) ? undefined : which(request)))
     hestia.hook('onReady', ({ instance }) => discovery.greet(instance))
@@ -71,10 +79,13 @@ function forwardAll(scope: FastifyInstance, paths: readonly string[], method: HT
   scope.removeAllContentTypeParsers()
   if (!scope.hasContentTypeParser('*')) scope.addContentTypeParser('*', (_request, _payload, done) => done(null))
   for (const url of paths) {
+    const { schema, config } = describeDoor(url, method.includes('POST'))
     scope.route({
       method,
       url,
       exposeHeadRoute: false,
+      schema,
+      config: { ...config, permission: 'known' },
       handler: (request, reply) => scope.forward!.stream(request, reply, undefined, request.url, door),
     })
   }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { RequestView } from 'hestia'
+import { Model, ModelList, OpenAIError } from '../../schemas/model-router.ts'
 import type { Catalogue, Entry } from './catalogue.ts'
 import type { Discovery } from './discovery.ts'
 import type { Trouble } from './errors.ts'
@@ -35,20 +36,39 @@ export const openaiError = ({ message, statusCode, code, fields }: Trouble): obj
   },
 })
 
+const listSchema = {
+  operationId: 'listModels',
+  summary: 'The models of all services',
+  description: 'Asks those that run; looking starts nothing.',
+  tags: ['models'],
+  response: { 200: ModelList, default: OpenAIError },
+}
+
+const modelSchema = {
+  operationId: 'getModel',
+  summary: 'One model by its name, which may have slashes',
+  tags: ['models'],
+  response: { 200: Model, default: OpenAIError },
+}
+
 /** The merged list of models. Looking starts nothing. */
 export function listModels(app: FastifyInstance, catalogue: Catalogue, discovery: Discovery, since: number): void {
-  app.get('/v1/models', async () => {
+  app.get('/v1/models', { config: { permission: 'known' }, schema: listSchema }, async ({ caller }) => {
     await discovery.refresh()
-    return { object: 'list', data: catalogue.list().map((entry) => present(entry, since)) }
+    return { object: 'list', data: catalogue.list(caller).map((entry) => present(entry, since)) }
   })
   // Names of models may have slashes.
-  app.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {
-    const id = request.params['*']
-    if (!catalogue.entry(id)) await discovery.refresh()
-    const entry = catalogue.entry(id)
-    if (!entry) throw modelNotFound(id, catalogue, discovery)
-    return present(entry, since)
-  })
+  app.get<{ Params: { '*': string } }>(
+    '/v1/models/*',
+    { config: { permission: 'known' }, schema: modelSchema },
+    async ({ params, caller }) => {
+      const id = params['*']
+      if (!catalogue.entry(id, caller)) await discovery.refresh()
+      const entry = catalogue.entry(id, caller)
+      if (!entry) throw modelNotFound(id, catalogue, discovery, caller)
+      return present(entry, since)
+    },
+  )
 }
 
 function present({ id, service, aliasOf, created }: Entry, since: number): object {

@@ -1,5 +1,5 @@
 import { HestiaError, type RequestView } from 'hestia'
-import { type Span, spanInForm, spanInJson } from './span.ts'
+import { fieldsInForm, fieldsInJson, type Span, spanInForm, spanInJson } from './span.ts'
 
 /**
  * Holds the body in memory, up to `limit` bytes.
@@ -23,6 +23,21 @@ export function modelOf(request: RequestView): string | undefined {
   const named = request.field('model') ?? (request.path === '/api/show' ? request.field('name') : undefined)
   if (named !== undefined) return named === '' ? undefined : named
   return request.query.get('model') || undefined
+}
+
+/**
+ * Whether no reader of this request could find another model in it than {@link modelOf} does: a service may take the first of
+ * two fields where Hestia takes the last, `Model` for `model` (as Go's JSON does), or a body for JSON that doesn't say so.
+ */
+export function namesOneModel(request: RequestView): boolean {
+  const { rawBody, headers } = request
+  if (rawBody === undefined) return true
+  if (!Buffer.isBuffer(rawBody) || !request.hasReadableBody) return false
+  const boundary = boundaryOf(headers['content-type'])
+  const isShow = request.path === '/api/show'
+  const all = boundary === undefined ? fieldsInJson(rawBody) : fieldsInForm(rawBody, boundary)
+  const naming = all.filter((name) => /^model$/i.test(name) || (isShow && /^name$/i.test(name)))
+  return naming.length === 1 && (naming[0] === 'model' || (isShow && naming[0] === 'name'))
 }
 
 /**

@@ -13,6 +13,23 @@ const CLOSING = new Set([0x5d, 0x7d])
 /** Where the string stands, with its quotes, that is the field `name` of a JSON object; the last one if there are several. */
 export function spanInJson(bytes: Buffer, name: string): Span | undefined {
   let span: Span | undefined
+  walkJson(bytes, (key, value) => {
+    if (key === name && value) span = value
+  })
+  return span
+}
+
+/** The names of all fields of a JSON object, in their order; those that stand there twice come twice. */
+export function fieldsInJson(bytes: Buffer): string[] {
+  const names: string[] = []
+  walkJson(bytes, (key, value) => {
+    if (!value) names.push(key)
+  })
+  return names
+}
+
+/** Calls `found` with the name of each field of a JSON object, and again with the value if that is a string. */
+function walkJson(bytes: Buffer, found: (key: string, value: Span | undefined) => void): void {
   let depth = 0
   let key: string | undefined
   let isValue = false
@@ -20,15 +37,17 @@ export function spanInJson(bytes: Buffer, name: string): Span | undefined {
     const byte = bytes[i]!
     if (byte === QUOTE) {
       const to = endOfString(bytes, i)
-      if (depth === 1 && isValue && key === name) span = { from: i, to }
-      else if (depth === 1 && !isValue) key = textAt(bytes, i, to)
+      if (depth === 1 && isValue && key !== undefined) found(key, { from: i, to })
+      else if (depth === 1 && !isValue) {
+        key = textAt(bytes, i, to)
+        if (key !== undefined) found(key, undefined)
+      }
       i = to - 1
     } else if (OPENING.has(byte)) depth++
     else if (CLOSING.has(byte)) depth--
     else if (depth === 1 && byte === COLON) isValue = true
     else if (depth === 1 && byte === COMMA) isValue = false
   }
-  return span
 }
 
 /** Behind the closing quote, or the end of all where there is none. */
@@ -53,18 +72,32 @@ function textAt(bytes: Buffer, from: number, to: number): string | undefined {
 
 /** Where the value of a field stands in a `multipart/form-data` body (RFC 7578); the last one if there are several. */
 export function spanInForm(bytes: Buffer, boundary: string, name: string): Span | undefined {
-  const delimiter = Buffer.from(`\r\n--${boundary}`)
   let span: Span | undefined
+  walkForm(bytes, boundary, (field, value) => {
+    if (field === name) span = value
+  })
+  return span
+}
+
+/** The names of all fields of a `multipart/form-data` body without files, in their order. */
+export function fieldsInForm(bytes: Buffer, boundary: string): string[] {
+  const names: string[] = []
+  walkForm(bytes, boundary, (field) => names.push(field))
+  return names
+}
+
+function walkForm(bytes: Buffer, boundary: string, found: (name: string, value: Span) => void): void {
+  const delimiter = Buffer.from(`\r\n--${boundary}`)
   // The first delimiter has no line break before it.
   let part = bytes.indexOf(delimiter.subarray(2))
   while (part !== -1) {
     const from = bytes.indexOf('\r\n\r\n', part)
     const to = from === -1 ? -1 : bytes.indexOf(delimiter, from + 2)
-    if (to === -1) break
-    if (to >= from + 4 && nameOf(bytes.toString('utf8', part, from)) === name) span = { from: from + 4, to }
+    if (to === -1) return
+    const name = to >= from + 4 ? nameOf(bytes.toString('utf8', part, from)) : undefined
+    if (name !== undefined) found(name, { from: from + 4, to })
     part = to + 2
   }
-  return span
 }
 
 function nameOf(head: string): string | undefined {

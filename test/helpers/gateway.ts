@@ -6,6 +6,7 @@ import type { HestiaEvent } from '../../core/events.ts'
 import { Gateway } from '../../core/gateway.ts'
 import type { Instance } from '../../core/instances/instance.ts'
 import type { Service } from '../../core/instances/service.ts'
+import { checkRecords } from './api-record.ts'
 import { until } from './until.ts'
 
 type Teardown = { teardown(fn: () => unknown): void }
@@ -66,6 +67,7 @@ export async function startGateway(
   const close = async () => {
     await gateway.stop('test', AbortSignal.abort())
     await rm(dir, { recursive: true, force: true })
+    await checkRecords()
   }
   t.teardown(close)
   return {

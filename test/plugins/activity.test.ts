@@ -52,6 +52,7 @@ services:
     'service.added',
     'instance.state',
     'instance.attempt',
+    'instance.step',
     'instance.state',
     'instance.ready',
     'instance.state',
@@ -150,7 +151,7 @@ t.test('nonsense is answered 400, a wrong method 405', async (t) => {
   for (const query of bad) {
     const answer = await fetch(`${url}/v1/activities?${query}`)
     t.equal(answer.status, 400, query)
-    t.match(await answer.json(), { error: 'invalid_request', message: /querystring/ })
+    t.match(await answer.json(), { error: 'invalid_request', message: /query parameter/ })
   }
   const odd = await pageOf(url, { service: "x' OR '1'='1" })
   t.same(odd, { activities: [], next: null }, 'a service that is not there has no past')

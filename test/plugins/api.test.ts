@@ -1,5 +1,6 @@
 import t from 'tap'
 import { type RunningGateway, startGateway } from '../helpers/gateway.ts'
+import { ask } from '../helpers/http.ts'
 import { until } from '../helpers/until.ts'
 
 /** A starter whose starts end when the test says so, or fail; what runs is in its kept value. */
@@ -187,4 +188,34 @@ t.test('promise 9: a reload that does not concern a service leaves it alone', as
     gateway.events.find(({ type }) => type === 'instance.stopped'),
     { reason: 'removed' },
   )
+})
+
+t.test('R23 a request to Hestia itself is told of, without its query; one to a service is not told twice', async (t) => {
+  const gateway = await startGateway(t, { config: 'services: { web: { base_url: "http://127.0.0.1:1", warmup_ms: 1 } }' })
+  await ask(`${gateway.url}/v1/activities?cursor=secret`)
+  await ask(`${gateway.url}/v1/services/web/stop`, { method: 'POST', headers: { 'x-request-id': 'mine' } })
+  await ask(`${gateway.url}/services/web/x`)
+  await ask(`${gateway.url}/services/none/x`)
+  const told = gateway.events.filter(({ type }) => type === 'request.answered')
+  t.match(told, [
+    { method: 'GET', path: '/v1/activities', status: 400, totalMs: Number },
+    { method: 'POST', path: '/v1/services/web/stop', status: 409, requestId: 'mine' },
+  ])
+  t.equal(told.length, 2)
+  t.notMatch(JSON.stringify(told), /secret/)
+  t.equal(gateway.events.filter(({ type }) => type === 'request.finished').length, 2)
+})
+
+t.test('R17 a level under a name that nothing has is refused with a suggestion', async (t) => {
+  const config = (levels: string) => `log: { levels: { ${levels} } }\nplugins: { mine: {}, exclusive: false }\nservices: {}\n`
+  const files = { 'plugins/mine.ts': `export default { name: 'mine', setup () {} }` }
+  const gateway = await startGateway(t, { config: config('request: debug, mine: trace, exclusive: warn'), files })
+  await gateway.configure(config('instnace: debug, mine: trace, nothing-like-it: info'))
+  const { status, body } = await call(gateway, '/v1/reload', 'POST')
+  t.equal(status, 422)
+  t.match(body.problems, [
+    { line: 3, path: 'log.levels.instnace', message: /did you mean "instance"/ },
+    { line: 3, path: 'log.levels.nothing-like-it', message: /no plugin and no family of events/ },
+  ])
+  t.equal((body.problems as unknown[]).length, 2)
 })
