@@ -78,6 +78,24 @@ export function countedFamilies(tally: Tally): Family[] {
     split('hestia_starts_total', 'Starts of instances that are over, by result.', 'result', ({ starts }) => starts),
     counter('hestia_start_retries_total', 'Attempts to start an instance after the first.', ({ retries }) => retries),
     split('hestia_stops_total', 'Instances that went down, by reason.', 'reason', ({ stops }) => stops),
+    split(
+      'hestia_exclusive_decisions_total',
+      'What was decided about instances that share a device, by action.',
+      'action',
+      ({ decided }) => decided,
+    ),
+    {
+      name: 'hestia_machine_wakes_total',
+      help: 'Wake-ups of machines that are over, by result.',
+      type: 'counter',
+      values: [...tally.wakes].flatMap(([machine, results]) => samples(results, 'result', { machine })),
+    },
+    {
+      name: 'hestia_requests_denied_total',
+      help: 'Requests that were refused for who made them, by error code.',
+      type: 'counter',
+      values: samples(tally.denied, 'code'),
+    },
     {
       name: 'hestia_routing_decisions_total',
       help: 'Where requests were sent and why.',

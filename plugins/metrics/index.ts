@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { definePlugin } from 'hestia'
+import { definePlugin, errorResponses } from 'hestia'
 import { ServiceParams } from '../../schemas/api.ts'
 import { GatewayMetrics, MetricsOptions, ServiceMetrics } from '../../schemas/metrics.ts'
 import { expose } from './exposition.ts'
@@ -9,6 +9,36 @@ import { Recorder } from './recorder.ts'
 import { newTally, type Tally } from './tally.ts'
 import { metricsView } from './view.ts'
 
+const PROMETHEUS = { type: 'string', description: 'One sample a line.' }
+
+const prometheusSchema = {
+  operationId: 'scrapeMetrics',
+  summary: 'Metrics for Prometheus',
+  description: 'In the text format of Prometheus 0.0.4, or in OpenMetrics 1.0 for clients whose `Accept` asks for that.',
+  tags: ['metrics'],
+  response: {
+    200: {
+      description: 'All series.',
+      content: { 'text/plain': { schema: PROMETHEUS }, 'application/openmetrics-text': { schema: PROMETHEUS } },
+    },
+  },
+}
+
+const gatewaySchema = {
+  operationId: 'getMetrics',
+  summary: 'Metrics of all services, together and each',
+  tags: ['metrics'],
+  response: { 200: GatewayMetrics },
+}
+
+const serviceSchema = {
+  operationId: 'getServiceMetrics',
+  summary: 'Metrics of a service',
+  tags: ['metrics'],
+  params: ServiceParams,
+  response: { 200: ServiceMetrics, ...errorResponses({ unknown_service: {} }) },
+}
+
 /**
  * Counts what happens: `GET /metrics` for Prometheus, `/v1/metrics` and `/v1/services/{id}/metrics` as JSON. What is counted
  * survives reloads; how things are is read when somebody asks.
@@ -17,7 +47,7 @@ export default definePlugin({
   name: 'metrics',
   options: MetricsOptions,
   setup(app, options) {
-    const tally = app.hestia.keep('metrics.tally@1', newTally)
+    const tally = app.hestia.keep('metrics.tally@2', newTally)
     const own = options.process
       ? app.hestia.keep(
           'metrics.process@1',
@@ -55,7 +85,7 @@ function count(app: FastifyInstance, tally: Tally, { max_services }: MetricsOpti
 }
 
 function prometheusRoute(app: FastifyInstance, families: () => readonly Family[]): void {
-  app.get('/metrics', async (request, reply) => {
+  app.get('/metrics', { config: { permission: 'read' }, schema: prometheusSchema }, async (request, reply) => {
     const { type, text } = await expose(families(), request.headers.accept)
     return reply.type(type).send(text)
   })
@@ -70,7 +100,7 @@ function jsonRoutes(app: FastifyInstance, tally: Tally): void {
     return metricsView(counted ? [counted] : [], [service])
   }
 
-  app.get('/v1/metrics', { schema: { response: { 200: GatewayMetrics } } }, () => {
+  app.get('/v1/metrics', { config: { permission: 'read' }, schema: gatewaySchema }, () => {
     const { counters, timers, gauges } = metricsView([...tally.services.values()], [...services])
     return {
       counters: { ...counters, reloads: tally.reloads, events_dropped: tally.dropped },
@@ -82,7 +112,7 @@ function jsonRoutes(app: FastifyInstance, tally: Tally): void {
 
   app.get<{ Params: ServiceParams }>(
     '/v1/services/:id/metrics',
-    { schema: { params: ServiceParams, response: { 200: ServiceMetrics } } },
+    { config: { permission: 'read', serviceParam: 'id' }, schema: serviceSchema },
     (request) => viewOf(request.params.id),
   )
 }

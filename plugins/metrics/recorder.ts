@@ -10,6 +10,10 @@ type Counted =
   | 'instance.attempt'
   | 'instance.ready'
   | 'instance.stopped'
+  | 'exclusive.decided'
+  | 'machine.woken'
+  | 'machine.wake_failed'
+  | 'auth.denied'
   | 'reload.applied'
   | 'reload.rejected'
   | 'events.dropped'
@@ -31,6 +35,14 @@ export class Recorder {
     },
     'instance.ready': (event) => this.#ready(event),
     'instance.stopped': ({ service, instance, reason }) => count(this.#instance(service, instance).stops, reason),
+    'exclusive.decided': ({ service, instance, action }) => count(this.#instance(service, instance).decided, action),
+    'machine.woken': ({ machine }) => {
+      this.#wakes(machine).woken++
+    },
+    'machine.wake_failed': ({ machine }) => {
+      this.#wakes(machine).failed++
+    },
+    'auth.denied': ({ code, untold }) => count(this.#tally.denied, code, 1 + untold),
     'reload.applied': () => {
       this.#tally.reloads.applied++
     },
@@ -111,6 +123,13 @@ export class Recorder {
     if (to === 'hot') starts.ready++
     else if (to === 'cold') starts.failed++
     else starts.aborted++
+  }
+
+  #wakes(machine: string): { woken: number; failed: number } {
+    const { wakes } = this.#tally
+    const known = wakes.get(machine) ?? { woken: 0, failed: 0 }
+    wakes.set(machine, known)
+    return known
   }
 
   #service(id: string | undefined): ServiceTally {

@@ -22,6 +22,8 @@ export interface InstanceTally {
   readonly starts: { ready: number; failed: number; aborted: number }
   retries: number
   readonly stops: Record<string, number>
+  /** What the plugin `exclusive` decided about it. */
+  readonly decided: Record<string, number>
   /** When it became ready, until somebody was sent on (`performance.now()`). */
   readyAt: number | undefined
 }
@@ -43,6 +45,10 @@ export interface Tally {
   readonly services: Map<string, ServiceTally>
   readonly reloads: { applied: number; rejected: number }
   readonly dropped: Record<string, number>
+  /** Requests that the plugin `auth` refused, by error code. */
+  readonly denied: Record<string, number>
+  /** Wake-ups of each machine, by result. */
+  readonly wakes: Map<string, { woken: number; failed: number }>
   /** Whoever counts, by generation; of several the last does, so that nothing is counted twice. */
   readonly recorders: object[]
 }
@@ -51,6 +57,8 @@ export const newTally = (): Tally => ({
   services: new Map(),
   reloads: { applied: 0, rejected: 0 },
   dropped: {},
+  denied: {},
+  wakes: new Map(),
   recorders: [],
 })
 
@@ -67,5 +75,6 @@ export const newInstanceTally = (): InstanceTally => ({
   starts: { ready: 0, failed: 0, aborted: 0 },
   retries: 0,
   stops: {},
+  decided: {},
   readyAt: undefined,
 })

@@ -315,7 +315,12 @@ async function busyGateway(t: Test) {
   await ask(`${gateway.url}/services/broken/`)
   await ask(`${gateway.url}/services/nobody/"quoted"`)
   await finished(gateway, 3)
-  gateway.gateway.events.emit('events.dropped', { consumer: 'test', count: 1 })
+  const { events } = gateway.gateway
+  events.emit('events.dropped', { consumer: 'test', count: 1 })
+  events.emit('exclusive.decided', { group: 'gpu', service: 'cold', instance: 'default', action: 'grant', reason: 'finds room' })
+  events.emit('machine.woken', { machine: 'box', durationMs: 1, packets: 1 })
+  events.emit('machine.wake_failed', { machine: 'box', error: 'no answer', durationMs: 1, retryAfterMs: 1 })
+  events.emit('auth.denied', { caller: 'nobody', code: 'unauthorized', reason: 'no key', untold: 2 })
   await gateway.instance('cold').stop('manual')
   return gateway
 }
@@ -332,6 +337,17 @@ t.test(
     t.equal(`${stdout}${stderr}`.trim(), '')
   },
 )
+
+t.test('R24 R28 R22 decisions about places, machines and callers are counted', async (t) => {
+  const text = await scrape(await busyGateway(t))
+  for (const line of [
+    'hestia_exclusive_decisions_total{service="cold",service_instance="default",action="grant"} 1',
+    'hestia_machine_wakes_total{machine="box",result="woken"} 1',
+    'hestia_machine_wakes_total{machine="box",result="failed"} 1',
+    'hestia_requests_denied_total{code="unauthorized"} 3',
+  ])
+    t.ok(text.includes(`${line}\n`), line)
+})
 
 t.test('R24 text for Prometheus, OpenMetrics for who asks for it; every name in the dashboard exists', async (t) => {
   const gateway = await busyGateway(t)
