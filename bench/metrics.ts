@@ -11,35 +11,44 @@ import { freePort } from '../test/helpers/free-port.ts'
 import { until } from '../test/helpers/until.ts'
 
 /**
- * What metrics and the access log cost: small GETs over 64 connections through one gateway that is reloaded between rounds, so
- * that nothing else differs: `npm run bench:metrics -- 9`. The medians of the rounds' ratios to the one with both off count. Standard output goes
- * to /dev/null.
+ * What metrics, the access log and traces cost: small GETs over 64 connections through one gateway that is reloaded between
+ * rounds, so that nothing else differs: `npm run bench:metrics -- 9`. The medians of the rounds' ratios to the one with all of
+ * them off count. Standard output goes to /dev/null.
  */
 const ROUNDS = Number(process.argv[2] ?? 9)
 const ROUND_MS = 1500
 const CONNECTIONS = 64
 
+const upstream = createServer((request, response) => request.resume().once('end', () => response.end('{}'))).listen(
+  0,
+  '127.0.0.1',
+)
+await until(() => upstream.listening)
+const upstreamUrl = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`
+/** Takes spans too, and throws them away. */
+const collectorUrl = `${upstreamUrl}/v1/traces`
+
 const VARIANTS = {
-  off: { metrics: false, sample: 0 },
-  metrics: { metrics: true, sample: 0 },
-  'access log': { metrics: false, sample: 1 },
-  both: { metrics: true, sample: 1 },
+  off: { plugins: {}, sample: 0 },
+  metrics: { plugins: { metrics: {} }, sample: 0 },
+  'access log': { plugins: {}, sample: 1 },
+  both: { plugins: { metrics: {} }, sample: 1 },
+  'traces of 0': { plugins: { telemetry: { endpoint: collectorUrl, sample: 0 } }, sample: 0 },
+  'traces of 1%': { plugins: { telemetry: { endpoint: collectorUrl, sample: 0.01 } }, sample: 0 },
+  'traces of all': { plugins: { telemetry: { endpoint: collectorUrl, sample: 1 } }, sample: 0 },
 } as const
 type Name = keyof typeof VARIANTS
 
-const upstream = createServer((_request, response) => response.end('ok')).listen(0, '127.0.0.1')
-await until(() => upstream.listening)
-const upstreamUrl = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`
 const dir = await mkdtemp(join(tmpdir(), 'hestia-bench-'))
 
 const port = await freePort()
 const file = join(dir, 'hestia_config.yml')
 const write = (name: Name) => {
-  const { metrics, sample } = VARIANTS[name]
+  const { plugins, sample } = VARIANTS[name]
   const config = {
     server: { port },
     log: { format: 'json', access: { sample } },
-    plugins: { defaults: false, queue: {}, health: {}, proxy: {}, ...(metrics ? { metrics: {} } : {}), api: {} },
+    plugins: { defaults: false, queue: {}, health: {}, proxy: {}, ...plugins, api: {} },
     services: { s: { base_url: upstreamUrl, health: { tcp: true } } },
   }
   return writeFile(file, JSON.stringify(config))
@@ -103,7 +112,7 @@ for (let i = -1; i < ROUNDS; i++) {
 for (const name of names) {
   const ratio = (by: 'wall' | 'cpu') => median(rates.get(name)!.map((rate, i) => rate[by] / rates.get('off')![i]![by])).toFixed(3)
   const rate = Math.round(median(rates.get(name)!.map(({ wall }) => wall)))
-  process.stdout.write(`${name.padEnd(12)} ${rate} requests/s, ratio ${ratio('wall')}; by CPU time ${ratio('cpu')}\n`)
+  process.stdout.write(`${name.padEnd(13)} ${rate} requests/s, ratio ${ratio('wall')}; by CPU time ${ratio('cpu')}\n`)
 }
 await pool.destroy()
 child.kill()
