@@ -24,7 +24,8 @@ const parsePointer = (pointer: string): string[] => (pointer === '' ? [] : point
 const needsQuotes = (schema: TSchema, value: unknown): boolean =>
   schema.type === 'string' && (typeof value === 'number' || typeof value === 'boolean')
 
-function faultOf({ type, schema, path: pointer, value }: ValueError): Fault {
+/** One error of TypeBox, in our words. */
+export function faultOf({ type, schema, path: pointer, value }: ValueError): Fault {
   const path = parsePointer(pointer)
   if (type === ValueErrorType.ObjectAdditionalProperties)
     return { path, kind: 'unknown', message: `unknown key${suggest(path.at(-1) ?? '', Object.keys(schema.properties ?? {}))}` }

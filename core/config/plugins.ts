@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { STANDARD_PLUGINS } from '../../schemas/config.ts'
+import { SHIPPED_MACHINE_KEYS, STANDARD_PLUGINS } from '../../schemas/config.ts'
 import type { PluginDefinition } from '../plugin.ts'
 import { findFaults } from './check.ts'
 import { fillDefaults } from './defaults.ts'
@@ -59,7 +59,7 @@ export class PluginTable {
 
   /** The options of one plugin with their defaults; undefined when they are wrong. */
   readOptions(
-    { name, options: schema, service }: PluginDefinition,
+    { name, options: schema, service, machine }: PluginDefinition,
     plugins: Mapping,
     problems: ProblemList,
   ): Mapping | undefined {
@@ -75,8 +75,8 @@ export class PluginTable {
       )
       return undefined
     }
-    // A plugin with neither schema knows best itself what it takes.
-    const effective = schema ?? (service ? Type.Object({}, { additionalProperties: false }) : FreeMapping)
+    // A plugin without any schema knows best itself what it takes.
+    const effective = schema ?? (service || machine ? Type.Object({}, { additionalProperties: false }) : FreeMapping)
     const options = fillDefaults(effective, settle(effective, given, path, problems.note))
     const faults = findFaults(effective, options)
     problems.addFaults(faults, (fault) => [...path, ...fault.path])
@@ -86,9 +86,22 @@ export class PluginTable {
   /** Why a key of a service is refused that is neither the core's nor a section's. */
   readonly explainUnknown = (key: string, known: readonly string[]): string => {
     if (this.#definitions.has(key)) return `the plugin "${key}" has nothing to set per service`
-    if (!this.#available.has(key)) return `unknown key${suggest(key, known)}`
-    const off = this.#document.pluginList.some(({ name, enabled }) => !enabled && pluginName(name) === key)
-    const change = off ? `replace "${key}: false" by "${key}: {}"` : `write "${key}: {}"`
-    return `the plugin "${key}" is off; ${change} under "plugins" to switch it on`
+    return this.#available.has(key) ? this.#isOff(key) : `unknown key${suggest(key, known)}`
+  }
+
+  /** The same for a key of a machine. */
+  readonly explainUnknownOfMachine = (key: string, known: readonly string[]): string => {
+    const owner = Object.entries(SHIPPED_MACHINE_KEYS).find(([name, keys]) => !this.#definitions.has(name) && keys.includes(key))
+    if (owner) return this.#isOff(owner[0])
+    const keys = Object.keys(this.#definitions.get(key)?.machine?.properties ?? {})
+    if (keys.length > 0)
+      return `what the plugin "${key}" reads of a machine stands directly under the machine: ${keys.join(', ')}`
+    return `unknown key${suggest(key, known)}`
+  }
+
+  #isOff(plugin: string): string {
+    const off = this.#document.pluginList.some(({ name, enabled }) => !enabled && pluginName(name) === plugin)
+    const change = off ? `replace "${plugin}: false" by "${plugin}: {}"` : `write "${plugin}: {}"`
+    return `the plugin "${plugin}" is off; ${change} under "plugins" to switch it on`
   }
 }

@@ -4,7 +4,7 @@ import { show } from './describe.ts'
 import type { ConfigDocument, Spot } from './document.ts'
 import { nameOrigin, type Origin } from './substitute.ts'
 
-const SECRET = /token|secret|password|passwd|credential|api_?key|^key$|^hash$/i
+const SECRET = /authorization|cookie|token|secret|password|passwd|credential|api_?key|^key$|^hash$/i
 
 /** What stands for the file in problems that come from the environment. */
 const ENVIRONMENT = 'environment'

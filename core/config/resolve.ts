@@ -1,5 +1,6 @@
-import { MachineConfig, RootConfig, type ServerConfig } from '../../schemas/config.ts'
+import { RootConfig, type ServerConfig } from '../../schemas/config.ts'
 import { messageOf } from '../errors.ts'
+import { EVENT_FAMILIES } from '../log/sentences.ts'
 import type { PluginDefinition, Report } from '../plugin.ts'
 import type { Strategy } from '../strategy.ts'
 import { findFaults } from './check.ts'
@@ -7,12 +8,14 @@ import { fillDefaults } from './defaults.ts'
 import type { ConfigDocument } from './document.ts'
 import { type Owner, override, variableName } from './environment.ts'
 import { deepFreeze, dictionary } from './freeze.ts'
+import { machineKinds, machineSchema, resolveMachines } from './machines.ts'
 import { PluginTable } from './plugins.ts'
 import { ProblemList } from './problem-list.ts'
 import { sectionKind, serviceSchema } from './sections.ts'
 import { resolveService } from './services.ts'
 import { isMapping, type Mapping, settle } from './settle.ts'
 import { Substituted } from './substitute.ts'
+import { suggest } from './suggest.ts'
 import type { Config, ResolvedService } from './types.ts'
 
 /** Prefix of the variables that set options of plugins and the top level. */
@@ -34,13 +37,11 @@ const mappingOf = (value: unknown): Mapping => (isMapping(value) ? value : {})
 function listOwners(document: ConfigDocument, { plugins, strategies }: Known, table: PluginTable): Owner[] {
   const { services, machines } = document.value
   const service = serviceSchema(plugins.flatMap(({ name, service }) => (service ? [{ name, schema: service }] : [])))
+  const machine = machineSchema(plugins.flatMap(({ machine }) => machine ?? []))
   const root: Owner = { prefix: PREFIX, path: [], schemas: [{ path: [], schema: RootConfig }] }
   const ofMachines = Object.keys(mappingOf(machines)).map((name): Owner => {
-    return {
-      prefix: variableName(PREFIX, 'machines', name),
-      path: ['machines', name],
-      schemas: [{ path: [], schema: MachineConfig }],
-    }
+    const prefix = variableName(PREFIX, 'machines', name)
+    return { prefix, path: ['machines', name], schemas: [{ path: [], schema: machine }] }
   })
   const ofPlugins = plugins.flatMap(({ name, options }): Owner[] =>
     options
@@ -57,10 +58,10 @@ function listOwners(document: ConfigDocument, { plugins, strategies }: Known, ta
   return [root, ...ofMachines, ...ofPlugins, ...ofServices]
 }
 
-/** The top level but for `plugins` and `services`, which others read. */
+/** The top level but for `machines`, `plugins` and `services`, which others read. */
 function readRoot(value: Mapping, problems: ProblemList): RootConfig & { readonly validServer: ServerConfig | undefined } {
-  const { plugins, services } = value
-  const shell = { ...value, ...(isMapping(plugins) ? { plugins: {} } : {}), ...(isMapping(services) ? { services: {} } : {}) }
+  const others = ['machines', 'plugins', 'services'].filter((key) => isMapping(value[key]))
+  const shell = { ...value, ...Object.fromEntries(others.map((key) => [key, {}])) }
   const root = fillDefaults(RootConfig, settle(RootConfig, shell, [], problems.note)) as RootConfig
   const faults = findFaults(RootConfig, root)
   problems.addFaults(faults, ({ path }) => path)
@@ -110,6 +111,15 @@ function checkPriorities(rules: unknown, problems: ProblemList): void {
   }
 }
 
+/** A level under a name that nothing has would silently be without effect. */
+function checkLevels(levels: Mapping, plugins: Iterable<string>, problems: ProblemList): void {
+  const names = new Set([...EVENT_FAMILIES, ...plugins])
+  for (const name of Object.keys(levels)) {
+    if (!names.has(name))
+      problems.add(['log', 'levels', name], `no plugin and no family of events has this name${suggest(name, names)}`, 'key')
+  }
+}
+
 /**
  * Checks a document against everything that is known, with the overrides of the environment, and fills in all defaults.
  * @returns the configuration, deeply frozen.
@@ -123,6 +133,8 @@ export function resolveConfig(document: ConfigDocument, known: Known): Config {
   const listed = mappingOf(value.plugins)
   table.checkKeys(listed, problems)
   const options = known.plugins.map((plugin) => [plugin, table.readOptions(plugin, listed, problems) ?? {}] as const)
+  const ofMachines = machineKinds(options, table, problems)
+  const machines = resolveMachines(mappingOf(value.machines), ofMachines, problems, table.explainUnknownOfMachine)
   const kinds = options.flatMap(([plugin, given]) => sectionKind(plugin, given) ?? [])
   const around = {
     problems,
@@ -130,19 +142,24 @@ export function resolveConfig(document: ConfigDocument, known: Known): Config {
     schema: serviceSchema(kinds),
     explainUnknown: table.explainUnknown,
     machines: Object.keys(mappingOf(value.machines)),
+    startersOf: (machine: string) => {
+      const found = machines.get(machine)
+      return found ? known.plugins.flatMap(({ name, starter }) => (starter?.ofMachine?.(found) ? [name] : [])) : []
+    },
     strategies: known.strategies,
     server: validServer,
   }
   const services = Object.entries(mappingOf(value.services)).flatMap(([id, raw]) => resolveService(id, raw, around) ?? [])
   checkHosts(services, problems)
   checkPriorities(root.routing_rules, problems)
+  checkLevels(mappingOf(mappingOf(root.log).levels), [...known.available, ...known.plugins.map(({ name }) => name)], problems)
   problems.throwIfAny()
   const config: Config = deepFreeze({
     file: document.file,
     server: root.server,
     log: root.log,
     shutdown: root.shutdown,
-    machines: dictionary(Object.entries(root.machines)),
+    machines: dictionary(machines),
     routingRules: root.routing_rules.toSorted((a, b) => b.priority - a.priority),
     plugins: new Map(options.map(([{ name }, given]) => [name, given])),
     services: dictionary(services.map((service) => [service.id, service])),

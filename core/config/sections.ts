@@ -21,16 +21,19 @@ export interface SectionKind {
 }
 
 /** A section with its defaults: each layer over the one before, all over the plugin's options; not checked yet. */
-function completeSection({ schema, inherited }: Pick<SectionKind, 'schema' | 'inherited'>, ...layers: unknown[]): Section {
+export function completeSection({ schema, inherited }: Pick<SectionKind, 'schema' | 'inherited'>, ...layers: unknown[]): Section {
   const merged = layers.reduce((base, layer) => overlay(schema, base, layer), inherited as unknown)
   return fillDefaults(schema, merged) as Section
 }
 
+/** What the options of a plugin say of keys that a schema has too. */
+export const inheritedBy = ({ properties }: TObject, options: Section): Section =>
+  Object.fromEntries(Object.entries(options).filter(([key]) => Object.hasOwn(properties, key)))
+
 /** The section of a plugin that is on; `options` are its valid, complete options. */
 export function sectionKind({ name, service: schema, starter }: PluginDefinition, options: Section): SectionKind | undefined {
   if (!schema) return undefined
-  const shared = Object.entries(options).filter(([key]) => Object.hasOwn(schema.properties, key))
-  const inherited = Object.fromEntries(shared)
+  const inherited = inheritedBy(schema, options)
   const unnamed = completeSection({ schema, inherited })
   const valid = findFaults(schema, unnamed).length === 0
   return { name, schema, starter: starter !== undefined, inherited, unnamed: valid ? deepFreeze(unnamed) : undefined }

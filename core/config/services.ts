@@ -65,7 +65,7 @@ function resolveRouting(raw: unknown, name: unknown, path: Path, { strategies, p
  * @returns undefined when so much is wrong with it that nothing can be made of it; the problems say what.
  */
 export function resolveService(id: string, raw: unknown, around: Surroundings): ResolvedService | undefined {
-  const { problems, kinds, machines, server } = around
+  const { problems, kinds, machines, server, startersOf } = around
   const path = ['services', id]
   const problemsBefore = problems.size
   if (!ID.test(id)) problems.add(path, ID_RULE, 'key')
@@ -92,6 +92,7 @@ export function resolveService(id: string, raw: unknown, around: Surroundings): 
     const strategy = around.strategies.get(core.strategy ?? '')
     for (const sentence of strategy?.check?.({ id, instances, routing }) ?? []) problems.add([...path, 'routing'], sentence)
   }
+  const own = sections.named.filter((name) => kinds.get(name)?.starter)
   return {
     id,
     instances,
@@ -107,6 +108,6 @@ export function resolveService(id: string, raw: unknown, around: Surroundings): 
     routing,
     sections: sections.service,
     named: sections.named,
-    starters: sections.named.filter((name) => kinds.get(name)?.starter),
+    starters: [...new Set([...own, ...instances.flatMap(({ machine }) => (machine === undefined ? [] : startersOf(machine)))])],
   }
 }

@@ -14,6 +14,8 @@ export interface Surroundings {
   /** Why a key that is neither the core's nor a section's is refused. */
   readonly explainUnknown: (key: string, known: readonly string[]) => string
   readonly machines: readonly string[]
+  /** Names of the plugins that bring up what runs on a machine. */
+  readonly startersOf: (machine: string) => readonly string[]
   readonly strategies: ReadonlyMap<string, Strategy>
   /** Absent when it isn't valid itself. */
   readonly server: ServerConfig | undefined

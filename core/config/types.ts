@@ -5,6 +5,14 @@ import type { Capability } from '../../schemas/units.ts'
 /** A plugin section after defaults and overrides; its shape is the plugin's `service` schema. */
 export type Section = Readonly<Record<string, unknown>>
 
+/** One computer, with the keys that plugins add to it. */
+export type ResolvedMachine = Readonly<MachineConfig> & {
+  /** What each plugin that is on reads of it, by plugin; left out where the file has none of its keys and needs some. */
+  readonly sections: Readonly<Record<string, Section>>
+  /** Plugins of whose keys the file itself (or the environment) sets any. */
+  readonly named: readonly string[]
+}
+
 /** One instance, with its own sections: those of the service, overridden by those of its entry. */
 export type ResolvedInstance = Readonly<InstanceConfig> & {
   readonly name: string
@@ -37,7 +45,7 @@ export interface ResolvedService {
   readonly sections: Readonly<Record<string, Section>>
   /** Names of the sections that the file itself (or the environment) sets, for the service or for any of its instances. */
   readonly named: readonly string[]
-  /** Those of them that belong to plugins that bring instances up and down. */
+  /** Those of them that belong to plugins that bring instances up and down, then those that bring up the machines it runs on. */
   readonly starters: readonly string[]
 }
 
@@ -47,7 +55,7 @@ export interface Config {
   readonly server: Readonly<ServerConfig>
   readonly log: Readonly<LogConfig>
   readonly shutdown: 'stop' | 'leave'
-  readonly machines: Readonly<Record<string, Readonly<MachineConfig>>>
+  readonly machines: Readonly<Record<string, ResolvedMachine>>
   /** The one that counts first comes first. */
   readonly routingRules: readonly RoutingRule[]
   /** Options of each plugin that is on, in set-up order. */

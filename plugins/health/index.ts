@@ -32,13 +32,13 @@ export default definePlugin({
 
     hestia.hook('beforeStart', {
       order: 'post',
-      handler: async ({ instance, signal, progress }) => {
+      handler: ({ instance, signal, progress, adopting }) => {
         // Nobody starts what is nothing but a fallback; the forwarded request itself tells whether it is there.
-        if (!instance.service.instances.includes(instance)) return
+        if (!instance.service.instances.includes(instance)) return undefined
         const options = optionsOf(instance)
-        const { warmup_ms } = instance.service.config
-        if (options.url !== undefined || options.tcp) await untilReady(probeOf(instance, options), signal, progress)
-        else if (warmup_ms !== undefined && warmup_ms > 0) await pause(warmup_ms, signal)
+        const { warmup_ms = 0 } = instance.service.config
+        if (options.url !== undefined || options.tcp) return untilReady(probeOf(instance, options), signal, progress)
+        return warmup_ms > 0 && adopting !== 'hot' ? pause(warmup_ms, signal) : undefined
       },
     })
 
@@ -63,7 +63,7 @@ export default definePlugin({
         for (const instance of hestia.services.get(event.service)?.all ?? [])
           if (instance.name === event.instance) watch(instance)
       },
-      ['instance.ready', 'instance.health'],
+      ['instance.ready', 'instance.adopted', 'instance.health'],
     )
     app.addHook('onClose', () => {
       unsubscribe()

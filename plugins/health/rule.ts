@@ -1,4 +1,4 @@
-import type { Config, PluginDefinition, Report } from 'hestia'
+import type { Config, PluginDefinition, Report, Section } from 'hestia'
 import type { HealthOptions } from '../../schemas/health.ts'
 
 /**
@@ -6,12 +6,13 @@ import type { HealthOptions } from '../../schemas/health.ts'
  * starter that reports readiness.
  */
 export function missingReadiness(config: Config, report: Report, plugins: readonly PluginDefinition[]): void {
-  const reporters = new Set(plugins.filter(({ starter }) => starter?.reportsReadiness).map(({ name }) => name))
   for (const { id, instances, named, warmup_ms } of Object.values(config.services)) {
-    if (warmup_ms !== undefined || named.some((name) => reporters.has(name))) continue
+    if (warmup_ms !== undefined) continue
+    const starters = plugins.filter(({ name }) => named.includes(name))
     const blind = instances.find(({ sections }) => {
       const health = sections.health as HealthOptions | undefined
-      return health?.url === undefined && !health?.tcp
+      const isProbed = health?.url !== undefined || health?.tcp
+      return !isProbed && !starters.some((plugin) => reportsReadiness(plugin, sections[plugin.name]))
     })
     if (!blind) continue
     const which = instances.length > 1 ? ` (instance ${blind.name})` : ''
@@ -21,4 +22,9 @@ export function missingReadiness(config: Config, report: Report, plugins: readon
         '(0 when it is always there)',
     )
   }
+}
+
+function reportsReadiness({ starter }: PluginDefinition, section: Section | undefined): boolean {
+  const reports = starter?.reportsReadiness ?? false
+  return typeof reports === 'function' ? section !== undefined && reports(section) : reports
 }

@@ -1,3 +1,4 @@
+import type { FastifyInstance } from 'fastify'
 import { definePlugin, type Hestia, type Instance, type Report, type Service } from 'hestia'
 import { LoadBalancerOptions } from '../../schemas/load-balancer.ts'
 import { type Choosable, choose } from './choose.ts'
@@ -25,7 +26,7 @@ export default definePlugin({
     const memory = hestia.keep('load-balancer@1', () => new WeakMap<Service, Weights>())
     const placements = (service: Service, instances: readonly Instance[]): Placement<Candidate> =>
       place(
-        instances.map((instance) => candidateOf(hestia, instance)),
+        instances.map((instance) => candidateOf(app, instance)),
         service.config,
         hestia.config.routingRules,
       )
@@ -66,7 +67,7 @@ function lookAfter({ instances }: Service): void {
   }
 }
 
-function candidateOf(hestia: Hestia, instance: Instance): Candidate {
+function candidateOf({ hestia, machineAvailable }: FastifyInstance, instance: Instance): Candidate {
   const { name, settings, state } = instance
   const { usable } = instance
   const machine = settings.machine === undefined ? undefined : hestia.config.machines[settings.machine]
@@ -78,7 +79,11 @@ function candidateOf(hestia: Hestia, instance: Instance): Candidate {
     state,
     usable,
     machine: machine && { name: settings.machine!, ...machine },
-    available: !machine || usable || isAvailable(hestia, settings.machine!),
+    // Who serves there shows that the machine is up; else one that could not be woken is away, whatever ran there before.
+    available:
+      !machine ||
+      (usable && state === 'hot') ||
+      (machineAvailable?.(settings.machine!) !== false && (usable || isAvailable(hestia, settings.machine!))),
   }
 }
 

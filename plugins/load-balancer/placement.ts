@@ -2,7 +2,7 @@
 export interface Site {
   /** Undefined when the configuration names no machine. */
   readonly machine: { readonly name: string; readonly role: string; readonly capabilities: Capabilities } | undefined
-  /** False when everything on the machine has failed lately. */
+  /** False when everything on the machine has failed lately, or when it could not be woken. */
   readonly available: boolean
 }
 

@@ -166,7 +166,7 @@ services:
   t.same(service?.named, ['queue', 'process'])
   t.same(
     config.machines.mini,
-    { role: 'remote', address: 'mini.home', capabilities: {} },
+    { role: 'remote', address: 'mini.home', capabilities: {}, sections: {}, named: [] },
     'defaults reach mappings with free keys',
   )
   t.match(service?.fallback, { name: 'fallback', url: 'http://llm-c' })
