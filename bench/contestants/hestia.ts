@@ -1,0 +1,78 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { freePort } from '../../test/helpers/free-port.ts'
+import type { Context } from '../context.ts'
+import type { Child } from '../measure/children.ts'
+import { type Contestant, type Running, serve } from './contestant.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const COMPILED = join(ROOT, 'dist/core/main.js')
+
+export const isCompiled = (): boolean => existsSync(COMPILED)
+
+/** How Hestia is run: as `npm start` does, or as compiled before. */
+export type Form = 'source' | 'compiled'
+
+export interface HestiaSetup {
+  readonly name?: string
+  readonly form?: Form
+  /** `plugins:` of the configuration; the standard ones if absent. */
+  readonly plugins?: object
+  readonly services: Readonly<Record<string, object>>
+  /** What is asked until it answers 200; the service `bench` if absent. */
+  readonly probe?: string
+  readonly nodeArgs?: readonly string[]
+  readonly ipc?: boolean
+  /** Files beside the configuration, by their names. */
+  readonly files?: Readonly<Record<string, string>>
+}
+
+/** One that serves; `url` is its own root. */
+export type RunningHestia = Running & { readonly child: Child; readonly url: string }
+
+/**
+ * Starts it as a user would: from the configuration file, lines at level `info` (each request leaves one) to /dev/null, the
+ * database on disk beside the configuration.
+ */
+export async function startHestia(context: Context, setup: HestiaSetup): Promise<RunningHestia> {
+  const { name = 'hestia', form = 'source', plugins, services, probe = '/services/bench/', nodeArgs = [] } = setup
+  const [port, dir] = [await freePort(), context.scratch()]
+  const file = join(dir, 'hestia_config.yml')
+  for (const [fileName, text] of Object.entries(setup.files ?? {})) writeFileSync(join(dir, fileName), text)
+  writeFileSync(file, JSON.stringify({ server: { port }, ...(plugins ? { plugins } : {}), services }))
+  const program = form === 'compiled' ? [COMPILED] : ['--import', 'tsx', join(ROOT, 'core/main.ts')]
+  const command = [process.execPath, ...nodeArgs, ...program, '--config', file]
+  const url = `http://127.0.0.1:${port}`
+  const options = { cwd: ROOT, ipc: setup.ipc ?? false }
+  return { ...(await serve(name, `${url}/services/bench`, command, options, `${url}${probe}`)), url }
+}
+
+/** The service that is measured, which runs by itself. */
+export const benchService = (upstreamPort: number): object => ({
+  base_url: `http://127.0.0.1:${upstreamPort}`,
+  health: { tcp: true },
+})
+
+/** With all standard plugins, as shipped. */
+export const hestia: Contestant = {
+  name: 'hestia',
+  start: (port, context) => startHestia(context, { services: { bench: benchService(port) } }),
+}
+
+/** The data path alone. */
+export const hestiaProxyOnly: Contestant = {
+  name: 'hestia, proxy only',
+  start: (port, context) =>
+    startHestia(context, {
+      name: 'hestia, proxy only',
+      plugins: { defaults: false, proxy: {} },
+      services: { bench: { base_url: `http://127.0.0.1:${port}` } },
+    }),
+}
+
+export const hestiaCompiled: Contestant = {
+  name: 'hestia, compiled',
+  missing: () => (isCompiled() ? undefined : 'npm run build makes it'),
+  start: (port, context) =>
+    startHestia(context, { name: 'hestia, compiled', form: 'compiled', services: { bench: benchService(port) } }),
+}

@@ -1,0 +1,90 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { cleanEnv } from '../../test/helpers/child-gateway.ts'
+import { pinned, type Role } from './cores.ts'
+
+/** A process of the benchmark, with a process group of its own. */
+export interface Child {
+  readonly process: ChildProcess
+  /** Id of the process and of its group. */
+  readonly pid: number
+  /** What it has written to standard output; kept only if `output` was asked for. */
+  output(): string
+  /** The end of what it has written to standard error. */
+  errors(): string
+  hasEnded(): boolean
+  /** Asks it to end, and kills it and its group if it doesn't within three seconds. */
+  end(): Promise<void>
+  /** Resolves when it has ended. @throws if it failed. */
+  done(): Promise<void>
+}
+
+export interface ChildOptions {
+  readonly cwd?: string
+  readonly env?: Record<string, string>
+  /** Whether what it writes is of interest; else it goes to /dev/null. */
+  readonly output?: boolean
+  /** With a channel for messages. */
+  readonly ipc?: boolean
+}
+
+const GRACE_MS = 3_000
+const running = new Set<Child>()
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has just ended by itself.
+  }
+}
+
+/** Starts a process on the cores of its role. None of them outlives the benchmark, however that ends. */
+export function start(role: Role, command: readonly string[], options: ChildOptions = {}): Child {
+  const [program, ...args] = pinned(role, command)
+  const child = spawn(program!, args, {
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    env: cleanEnv(options.env),
+    // A group of its own can be ended whole, and Ctrl-C reaches it through us only.
+    detached: true,
+    stdio: ['ignore', options.output ? 'pipe' : 'ignore', 'pipe', ...(options.ipc ? (['ipc'] as const) : [])],
+  })
+  const { pid } = child
+  if (pid === undefined) throw new Error(`${program} cannot be started`)
+  const exited = once(child, 'exit')
+  let output = ''
+  let errors = ''
+  child.stdout?.on('data', (chunk) => (output += String(chunk)))
+  child.stderr?.on('data', (chunk) => (errors = (errors + String(chunk)).slice(-4_000)))
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null
+  const end = async () => {
+    if (!hasEnded()) kill(pid, 'SIGTERM')
+    if (!hasEnded()) await Promise.race([exited, sleep(GRACE_MS, undefined, { ref: false })])
+    kill(-pid, 'SIGKILL')
+    if (!hasEnded()) await exited
+    running.delete(self)
+  }
+  const done = async () => {
+    if (!hasEnded()) await exited
+    running.delete(self)
+    if (child.exitCode !== 0) throw new Error(`${command.join(' ')} ended with ${child.exitCode ?? child.signalCode}: ${errors}`)
+  }
+  const self: Child = { process: child, pid, output: () => output, errors: () => errors, hasEnded, end, done }
+  running.add(self)
+  return self
+}
+
+export const endAll = async (): Promise<void> => {
+  await Promise.all([...running].map((child) => child.end()))
+}
+
+/** From here on all children end when this process does, Ctrl-C and failures included. */
+export function endWithUs(clean: () => void): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => void endAll().finally(() => process.exit(130)))
+  process.once('exit', () => {
+    for (const { pid } of running) kill(-pid, 'SIGKILL')
+    clean()
+  })
+}

@@ -1,0 +1,10 @@
+import type { Context } from '../context.ts'
+import type { Section } from '../report/section.ts'
+
+/** One question that the benchmark answers. */
+export interface Workload {
+  /** The letter under which `--only` and the results know it. */
+  readonly id: string
+  readonly name: string
+  run(context: Context): Promise<readonly Section[]>
+}
