@@ -12,10 +12,12 @@ export interface Address {
 }
 
 const PREFIX = '/services/'
-const addresses = new WeakMap<IncomingMessage, Address>()
+/** On the request itself: what stands in a WeakMap outlives young collections, and takes all of its request along. */
+const ADDRESS = Symbol('address')
+type Addressed = IncomingMessage & { [ADDRESS]?: Address }
 
 /** The address of a request that Hestia's host has seen; undefined when it names no service. */
-export const addressOf = (request: IncomingMessage): Address | undefined => addresses.get(request)
+export const addressOf = (request: Addressed): Address | undefined => request[ADDRESS]
 
 /** Host names at whose root a service answers, in lower case, with the service. */
 export function hostNames(config: Config): ReadonlyMap<string, string> {
@@ -28,18 +30,18 @@ export function hostNames(config: Config): ReadonlyMap<string, string> {
  * Finds out which service a request names and remembers it; answers the URL that the router shall see. The router never sees
  * what follows the service's name, so that no part of it is decoded, normalised or refused on the way.
  */
-export function routerUrl(request: IncomingMessage, hosts: ReadonlyMap<string, string>): string {
+export function routerUrl(request: Addressed, hosts: ReadonlyMap<string, string>): string {
   const url = originForm(request.url ?? '/')
   const byHost = hosts.size > 0 ? hosts.get(hostName(request)) : undefined
   if (byHost !== undefined) {
-    addresses.set(request, { service: byHost, target: url, prefix: '' })
+    request[ADDRESS] = { service: byHost, target: url, prefix: '' }
     return `${PREFIX}${byHost}/`
   }
   if (!url.startsWith(PREFIX)) return url
   const end = endOfSegment(url, PREFIX.length)
   if (url[end] !== '/') return url
   const prefix = url.slice(0, end)
-  addresses.set(request, { service: decode(prefix.slice(PREFIX.length)), target: url.slice(end), prefix })
+  request[ADDRESS] = { service: decode(prefix.slice(PREFIX.length)), target: url.slice(end), prefix }
   return `${prefix}/`
 }
 

@@ -11,6 +11,10 @@ import { listForOllama, OLLAMA_PATHS, ollamaError } from './ollama.ts'
 import { listModels, OPENAI_PATHS, openaiError, RESPONSES, wantsEvents } from './openai.ts'
 import { holdBody, modelOf, namesOneModel, withModel } from './request-model.ts'
 
+/** The model that was asked for, on the request itself: a WeakMap would hold bodies until the next full collection. */
+const MODEL = Symbol('model')
+type Named = RequestView & { [MODEL]?: string }
+
 /**
  * The LLM front door: `/v1/chat/completions` and its like go to the service that has the model which the request names, so
  * that one base URL serves every OpenAI client.
@@ -26,13 +30,12 @@ export default definePlugin({
     const catalogue = new Catalogue(hestia, discovery)
     const since = hestia.keep('model-router.since@1', () => Math.floor(Date.now() / 1000))
     const isDoor = matcher([...OPENAI_PATHS, RESPONSES, ...(options.ollama_api ? OLLAMA_PATHS : [])])
-    const named = new WeakMap<RequestView, string>()
 
-    const which = async (request: RequestView): Promise<Resolution> => {
+    const which = async (request: Named): Promise<Resolution> => {
       const { caller } = request
       await holdBody(request, options.max_body_bytes)
       const model = modelOf(request)
-      if (model !== undefined) named.set(request, model)
+      if (model !== undefined) request[MODEL] = model
       let service = model === undefined ? undefined : catalogue.find(model, caller)
       if (model !== undefined && !service) {
         await discovery.refresh()
@@ -52,8 +55,8 @@ export default definePlugin({
     hestia.hook('resolveUpstream', ({ request, service }) => (service || !isDoor(request.path) ? undefined : which(request)))
     hestia.hook('onReady', ({ instance }) => discovery.greet(instance))
 
-    const fit: FrontDoor['fit'] = (request, instance) => {
-      const model = named.get(request)
+    const fit: FrontDoor['fit'] = (request: Named, instance) => {
+      const model = request[MODEL]
       const own = model === undefined ? undefined : ownName(instance.service.config, model)
       const body = own === undefined || own === model ? undefined : withModel(request, own)
       return { target: pathBelow(instance.url, request.target), ...(body ? { body } : {}) }

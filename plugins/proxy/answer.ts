@@ -45,6 +45,12 @@ export interface ErrorAnswer {
   readonly body?: string
 }
 
+/** What was decided for a request. */
+export interface Decisions {
+  /** As headers: names and values in turn; undefined when the client isn't to know. */
+  marks(): readonly string[] | undefined
+}
+
 /** How to answer one client. */
 export interface AnswerOptions {
   readonly pseudonym: string
@@ -66,8 +72,8 @@ export class ClientAnswer implements Answer {
   readonly #incoming: IncomingMessage
   readonly #response: ServerResponse
   readonly #options: AnswerOptions
-  /** What was decided for the request, as headers: names and values in turn; undefined when the client isn't to know. */
-  decided: () => readonly string[] | undefined = () => undefined
+  /** Who knows what was decided for the request. No function: one made for each request costs the collector dearly. */
+  decisions: Decisions | undefined
   #resume: () => void = () => undefined
   #wrote = false
   #ended = false
@@ -104,7 +110,7 @@ export class ClientAnswer implements Answer {
   head(status: number, reason: string, raw: RawHeaders, mapping: Mapping | undefined, resume: () => void): boolean {
     const bodiless = BODILESS.has(status) || this.#incoming.method === 'HEAD'
     const { pseudonym, isMapped } = this.#options
-    const decided = this.decided()
+    const decided = this.decisions?.marks()
     const { headers, hasRequestId, isEventStream } = incomingHeaders(raw, status, {
       mapping: isMapped ? mapping : undefined,
       pseudonym,
@@ -161,7 +167,7 @@ export class ClientAnswer implements Answer {
     const headers = [...(own?.body === undefined ? JSON_TYPE : NOTHING), ...(own?.headers ?? NOTHING)]
     headers.push('Content-Length', String(body.length), 'X-Request-Id', this.#request.id)
     if (error.retryAfterSeconds !== undefined) headers.push('Retry-After', String(error.retryAfterSeconds))
-    const decided = this.decided()
+    const decided = this.decisions?.marks()
     if (decided) headers.push(...decided, 'X-Hestia-Error', error.code)
     this.#write(own?.status ?? error.statusCode, undefined, headers)
     response.end(body)

@@ -52,7 +52,7 @@ export function makeForward(app: FastifyInstance, upstreams: Upstreams): Forward
         waits,
         door,
       })
-      client.decided = () => exchange.marks()
+      client.decisions = exchange
       exchange.start()
     },
     collect: async (view, service, rawHeaders, limit) => {
