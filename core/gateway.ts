@@ -1,39 +1,21 @@
-import { readdir } from 'node:fs/promises'
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import * as typebox from '@sinclair/typebox'
-import * as typeboxValue from '@sinclair/typebox/value'
-import * as fastifyPlugin from 'fastify-plugin'
 import type { Logger } from 'pino'
 import type { Config } from './config/index.ts'
-import { HestiaError, messageOf } from './errors.ts'
+import { HestiaError } from './errors.ts'
 import { Events } from './events.ts'
-import { ModuleLoader } from './files/loader.ts'
 import { Watcher } from './files/watcher.ts'
 import type { PluginStatus, ReloadResult, Surface } from './hestia.ts'
 import { Host } from './http/host.ts'
 import { Tunnels } from './http/tunnel.ts'
-import * as hestia from './index.ts'
 import { Services } from './instances/services.ts'
 import { EventLog } from './log/event-log.ts'
 import { makeLogger } from './log/logger.ts'
 import { Pool } from './pool.ts'
 import type { Problem } from './problem.ts'
 import { Builder } from './reload/builder.ts'
-import { PluginModules } from './reload/plugin-modules.ts'
+import { Planner } from './reload/planner.ts'
 import { Reloader } from './reload/reloader.ts'
-import { Strategies } from './strategies.ts'
-
-/** Where Hestia itself lies: its own plugins and strategies are beside its core. */
-const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..')
-
-/** What user files get when they import these names: the running modules, not copies. */
-const SHARED: ReadonlyMap<string, object> = new Map<string, object>([
-  ['hestia', hestia],
-  ['@sinclair/typebox', typebox],
-  ['@sinclair/typebox/value', typeboxValue],
-  ['fastify-plugin', fastifyPlugin],
-])
+import { Sources } from './sources.ts'
+import type { Strategies } from './strategies.ts'
 
 export interface GatewayOptions {
   /** The configuration; `plugins/` and `strategies/` beside it are the user's. */
@@ -53,52 +35,29 @@ export class Gateway implements Surface {
   readonly strategies: Strategies
   readonly host: Host
   readonly #reloader: Reloader
-  readonly #loader: ModuleLoader
+  readonly #sources: Sources
   readonly #watcher: Watcher
-  readonly #base: string
-  readonly #file: string
   #log: Logger | undefined
   #eventLog: EventLog | undefined
   #ready = false
+  /** What was last said of how open it is, so that a reload that changes nothing of it says nothing. */
+  #openness = ''
   #stopping: Promise<void> | undefined
 
   private constructor({ configFile, env = process.env }: GatewayOptions) {
-    this.#file = resolve(configFile)
-    this.#base = dirname(this.#file)
-    const show = (file: string): string => shortPath(file, this.#base)
+    this.#sources = new Sources(configFile)
+    const { file, modules, show, strategyFiles } = this.#sources
     const { events, pool } = this
-    this.#loader = new ModuleLoader({ shared: SHARED, root: ROOT, displayPath: show })
     this.services = new Services({ events, hooks: () => this.#reloader.current.hooks })
-    this.strategies = new Strategies({
-      load: (file) => this.#loader.load(file),
-      forget: (file) => this.#loader.forget(file),
-      events,
-      isShipped: (file) => !isBelow(join(this.#base, 'strategies'), file),
-      show,
-    })
+    this.strategies = this.#sources.strategies(events)
     this.host = new Host(() => this.#reloader.current)
-    const modules = new PluginModules({
-      loader: this.#loader,
-      folders: this.#folders('plugins'),
-      base: this.#base,
-      root: ROOT,
-      show,
-    })
-    const builder = new Builder({
-      file: this.#file,
-      env,
-      modules,
-      surface: this,
-      pool,
-      log: (config) => this.#logger(config),
-      show,
-    })
+    const planner = new Planner({ file, env, modules, show })
+    const builder = new Builder({ file, surface: this, pool, log: (config) => this.#logger(config), show })
     const { host, services, strategies } = this
-    const strategyFiles = async () => (await Promise.all(this.#folders('strategies').map(listScripts))).flat()
     const onSwap = ({ config }: { config: Config }) => {
       this.#eventLog?.follow(config.log)
     }
-    this.#reloader = new Reloader({ builder, host, services, strategies, events, strategyFiles, show, onSwap })
+    this.#reloader = new Reloader({ planner, builder, host, services, strategies, events, strategyFiles, show, onSwap })
     this.#watcher = new Watcher((files) => this.#changed(files), {
       onError: (error) => this.#log?.warn({ err: error }, 'watching files failed'),
     })
@@ -117,6 +76,7 @@ export class Gateway implements Surface {
       await gateway.#watch()
       gateway.#ready = true
       gateway.events.emit('server.listening', { address: gateway.host.url })
+      gateway.#warnIfOpen()
       return gateway
     } catch (error) {
       await gateway.#close()
@@ -161,12 +121,24 @@ export class Gateway implements Surface {
   /** `changed`: what is known to differ on disk; without it everything is looked at. */
   async #reload(changed?: ReadonlySet<string>): Promise<ReloadResult> {
     if (this.#stopping) throw new HestiaError('shutting_down')
-    this.#loader.invalidate(changed)
+    this.#sources.loader.invalidate(changed)
     try {
-      return await this.#reloader.reload()
+      const result = await this.#reloader.reload()
+      this.#warnIfOpen()
+      return result
     } finally {
       await this.#watch()
     }
+  }
+
+  /** Says so when nobody asks who makes a request. */
+  #warnIfOpen(): void {
+    if (this.#stopping) return
+    const address = this.host.url
+    const isOpen = !this.#reloader.current.app.hasDecorator('authenticates')
+    const openness = isOpen ? address : ''
+    if (isOpen && openness !== this.#openness) this.events.emit('server.open', { address, exposed: !isLoopback(address) })
+    this.#openness = openness
   }
 
   plugins(): readonly PluginStatus[] {
@@ -206,7 +178,7 @@ export class Gateway implements Surface {
     await this.#watcher.close()
     await this.host.close()
     await this.#reloader.close()
-    await this.#loader.close()
+    await this.#sources.loader.close()
   }
 
   #changed(files: ReadonlySet<string>): void {
@@ -216,14 +188,10 @@ export class Gateway implements Surface {
   }
 
   #watch(): Promise<void> {
-    const folders = [...this.#folders('plugins'), ...this.#folders('strategies')]
-    const known = this.#loader.readings()
-    return this.#watcher.watch({ folders, files: [this.#file, ...known.keys()], known })
-  }
-
-  /** The user's folder of that name, then the shipped one. */
-  #folders(name: string): string[] {
-    return [...new Set([join(this.#base, name), join(ROOT, name)])]
+    const { file, loader } = this.#sources
+    const folders = [...this.#sources.folders('plugins'), ...this.#sources.folders('strategies')]
+    const known = loader.readings()
+    return this.#watcher.watch({ folders, files: [file, ...known.keys()], known })
   }
 
   #logger(config: Config): Logger {
@@ -237,22 +205,5 @@ export class Gateway implements Surface {
   }
 }
 
-async function listScripts(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return []
-    throw new Error(`the folder ${folder} cannot be read: ${messageOf(error)}`, { cause: error })
-  })
-  return entries
-    .filter(({ name }) => /\.(?:ts|js|mjs)$/.test(name) && !name.endsWith('.d.ts') && !name.startsWith('.'))
-    .map(({ name }) => join(folder, name))
-    .sort()
-}
-
-const isBelow = (folder: string, file: string): boolean => !relative(folder, file).startsWith('..')
-
-/** A path as people would type it from where the configuration lies. */
-function shortPath(file: string, base: string): string {
-  if (!isAbsolute(file)) return file
-  for (const folder of [base, ROOT]) if (isBelow(folder, file)) return relative(folder, file)
-  return file
-}
+/** RFC 1122, 3.2.1.3; RFC 4291, 2.5.3. */
+const isLoopback = (url: string): boolean => /^(?:127(?:\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)

@@ -1,35 +1,5 @@
-import { inspect, parseArgs } from 'node:util'
-import { messageOf } from './errors.ts'
-import { Gateway } from './gateway.ts'
+import { parseArgs } from 'node:util'
+import { defaultConfigFile, run } from './run.ts'
 
 const { values } = parseArgs({ options: { config: { type: 'string', short: 'c' } } })
-const configFile = values.config ?? process.env.HESTIA_CONFIG ?? 'hestia_config.yml'
-
-try {
-  const gateway = await Gateway.start({ configFile })
-  const hurry = new AbortController()
-  let ending = false
-  const end = (signal: NodeJS.Signals): void => {
-    // Who asks twice doesn't want to wait for the requests under way.
-    if (ending) hurry.abort()
-    if (ending) return
-    ending = true
-    gateway.stop(signal, hurry.signal).then(
-      () => process.exit(0),
-      (error: unknown) => {
-        gateway.log.fatal({ err: error }, 'ending failed')
-        process.exit(1)
-      },
-    )
-  }
-  process.on('SIGTERM', end)
-  process.on('SIGINT', end)
-  process.on('SIGHUP', () => void gateway.reload().catch(() => undefined))
-  // A callback of a plugin that nobody waits for shall not take all services' gateway down with it.
-  process.on('uncaughtException', (error) =>
-    gateway.log.error({ err: error }, 'an error that nobody caught; probably of a plugin'),
-  )
-} catch (error) {
-  process.stderr.write(`hestia cannot start:\n${messageOf(error) || inspect(error)}\n`)
-  process.exit(1)
-}
+await run({ configFile: values.config ?? defaultConfigFile() })

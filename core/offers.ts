@@ -1,11 +1,10 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { HestiaError } from './errors.ts'
 import type { RequestView } from './http/request-view.ts'
 import type { Instance } from './instances/instance.ts'
 import type { Lease } from './instances/lease.ts'
-import type { StarterData } from './instances/lifecycle.ts'
+import type { InstanceRecord } from './instances/record.ts'
 import type { Service } from './instances/service.ts'
-import type { InstanceState } from './instances/state.ts'
 import type { Decision } from './routing.ts'
 
 /**
@@ -61,6 +60,30 @@ export interface PlacementStatus {
   readonly reason: string
 }
 
+/** A task with which a starter has something else start or stop an instance. */
+export interface AutomationTask {
+  /** Its number there; null while it is not known. */
+  readonly id: number | null
+  readonly action: 'start' | 'stop'
+  readonly status: string
+  readonly project: number
+  readonly template: number
+  /** By which it is found again. */
+  readonly message: string
+  /** ISO 8601. */
+  readonly created_at: string | null
+  readonly ended_at: string | null
+  readonly error: string | null
+}
+
+/** What a starter that hands its work to something else tells of a service. Offered by the plugin `semaphore` as `app.automationOf`. */
+export interface AutomationStatus {
+  readonly provider: string
+  readonly machine_id: string | null
+  readonly current_task: AutomationTask | null
+  readonly last_task: AutomationTask | null
+}
+
 /** One entry of the timeline. */
 export interface Activity {
   /** Unique, and sorted as time is. */
@@ -87,19 +110,6 @@ export interface ActivityFilter {
   /** Only what is older than the activity of that id. */
   readonly before?: string | undefined
   readonly limit: number
-}
-
-/** How an instance was last seen; what a gateway that was killed leaves to the next. */
-export interface InstanceRecord {
-  readonly service: string
-  readonly instance: string
-  readonly state: InstanceState
-  /** Records of the starters, by plugin. */
-  readonly data: Readonly<Record<string, StarterData>>
-  /** When its last request ended, in milliseconds since the epoch; while one is in flight, when this was written. */
-  readonly idleSince: number
-  /** Since when it is in that state, in milliseconds since the epoch. */
-  readonly since: number
 }
 
 /** A key that lets somebody in. The key itself is never stored. */
@@ -153,15 +163,49 @@ export interface Store {
   health(): { readonly ok: boolean; readonly error?: string; readonly dropped: number; readonly queued: number }
 }
 
+/** One line that a starter's program wrote. */
+export interface OutputLine {
+  /** When it was seen, in milliseconds since the epoch. */
+  readonly at: number
+  readonly stream: 'stdout' | 'stderr'
+  readonly line: string
+}
+
+/**
+ * The newest `lines` lines that were written for an instance, oldest first, also after its end; undefined from a starter that has
+ * nothing to do with it. Offered by starters with {@link offerOutput}.
+ */
+export type OutputOf = (
+  instance: Instance,
+  lines: number,
+) => readonly OutputLine[] | undefined | Promise<readonly OutputLine[] | undefined>
+
+/** Makes the output of a starter's programs readable for other plugins; for its `setup`. */
+export function offerOutput(app: FastifyInstance, outputOf: OutputOf): void {
+  if (!app.outputs) app.decorate('outputs', [])
+  app.outputs?.push(outputOf)
+}
+
 declare module 'fastify' {
   interface FastifyInstance {
     /** Of the plugin `queue`; absent when it is off. */
     admit?: Admit
     /** Of the plugin `load-balancer`; absent when it is off. */
     placementOf?: (service: Service) => PlacementStatus
+    /**
+     * Of the plugin `idle`: the earliest moment at which an instance is stopped if nothing more happens (`performance.now()`),
+     * undefined when it never is; absent when it is off.
+     */
+    idleStopAt?: (instance: Instance) => number | undefined
+    /** Of the plugin `wake-on-lan`: false for a while after a machine did not wake; absent when it is off. */
+    machineAvailable?: (machine: string) => boolean
+    /** Of the plugin `semaphore`; absent when it is off. */
+    automationOf?: (service: Service) => AutomationStatus | undefined
     /** Of the plugin `proxy`; absent when it is off. */
     forward?: Forward
     /** Of the plugin `store`; absent when it is off. */
     store?: Store
+    /** Of all starters that keep output; absent when there is none. */
+    outputs?: OutputOf[]
   }
 }

@@ -6,6 +6,8 @@ export interface Problem {
   /** Path in the configuration, joined with dots: `services.ollama.idle`. */
   readonly path?: string
   readonly value?: unknown
+  /** The line as it stands there; of code only, since a configuration may have secrets anywhere. */
+  readonly excerpt?: string
   readonly message: string
 }
 

@@ -67,8 +67,9 @@ export class Strategies {
     return new Map([...this.#gone, ...[...this.#byName].map(([name, { strategy }]) => [name, strategy] as const)])
   }
 
+  /** With their files as they are shown to people. */
   loaded(): readonly LoadedStrategy[] {
-    return [...this.#byName.values()]
+    return [...this.#byName.values()].map((loaded) => ({ ...loaded, file: this.#show(loaded.file) }))
   }
 
   failed(): readonly FailedStrategy[] {

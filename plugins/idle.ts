@@ -38,6 +38,8 @@ export default definePlugin({
       for (const instance of hestia.services.get(id)?.all ?? []) if (name === undefined || instance.name === name) arm(instance)
     }
 
+    app.decorate('idleStopAt', (instance: Instance) => whenDue(instance, performance.now()))
+
     for (const service of hestia.services) armAll(service.id)
     const unsubscribe = hestia.events.subscribe(
       (event) => {

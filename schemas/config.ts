@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { Bytes, Capability, Milliseconds } from './units.ts'
+import { WakeOnLanMachine } from './wake-on-lan.ts'
 
 /** Plugins that are on without being listed, in the order in which their hooks run. */
 export const STANDARD_PLUGINS = [
@@ -8,6 +9,7 @@ export const STANDARD_PLUGINS = [
   'load-balancer',
   'queue',
   'process',
+  'command',
   'health',
   'idle',
   'proxy',
@@ -16,7 +18,14 @@ export const STANDARD_PLUGINS = [
   'store',
   'activity',
   'metrics',
+  'openapi',
+  'dashboard',
 ] as const
+
+/** Keys of machines that shipped plugins read which are off unless listed, so that who uses one is told which plugin it needs. */
+export const SHIPPED_MACHINE_KEYS: Readonly<Record<string, readonly string[]>> = {
+  'wake-on-lan': Object.keys(WakeOnLanMachine.properties),
+}
 
 /** `server`: the one port in front of everything. */
 export const ServerConfig = Type.Object(
@@ -27,6 +36,11 @@ export const ServerConfig = Type.Object(
       maximum: 65_535,
       default: 8080,
       description: 'Port to listen on; 0 lets the system choose.',
+    }),
+    trusted_hosts: Type.Array(Type.String({ pattern: '^[A-Za-z0-9.-]+$' }), {
+      default: [],
+      description:
+        'Host names under which the gateway itself is reached, as behind a reverse proxy; addresses, names without a dot and reserved ones (`localhost`, `*.local`) always are. A request for another name gets 421, which keeps web pages out that point a name of theirs here. Services have `hosts`.',
     }),
     max_header_bytes: Bytes({
       default: 32_768,
@@ -62,7 +76,8 @@ export const AccessLogConfig = Type.Object(
   {
     level: Type.Union([Type.Literal('info'), Type.Literal('debug'), Type.Literal('trace')], {
       default: 'info',
-      description: 'Level of these lines; they are written if `log.level`, or `log.levels.request`, lets them through.',
+      description:
+        'Level of these lines; they are written if `log.level`, or `log.levels.request`, lets them through. Requests to Hestia itself leave one too: at `info` what may change something, at `debug` what only looks.',
     }),
     sample: Type.Number({
       minimum: 0,
@@ -101,7 +116,12 @@ export const MachineConfig = Type.Object(
       description: 'What kind of computer it is, for `routing_rules`.',
     }),
     address: Type.String({ minLength: 1, description: 'Host name or IP address.' }),
-    mac: Type.Optional(Type.String({ pattern: '^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$', description: 'For wake-on-LAN.' })),
+    mac: Type.Optional(
+      Type.String({
+        pattern: '^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$',
+        description: 'Address of its network card, to which `wake-on-lan` sends its packets.',
+      }),
+    ),
     capabilities: Type.Record(Type.String(), Capability, {
       default: {},
       description: 'What it has: `{ gpu: true, vram_gb: 24 }`; services ask for it with `requires`.',

@@ -1,15 +1,19 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import { ERRORS } from '../core/errors.ts'
+import { Gateway } from '../core/gateway.ts'
 import { readPlugin } from '../core/plugin.ts'
+import type { OpenApiDocument } from '../plugins/openapi/document.ts'
 import { LogConfig, MachineConfig, RootConfig, RoutingRule, ServerConfig, STANDARD_PLUGINS } from '../schemas/config.ts'
 import { InstanceConfig, ServiceConfig, StartPolicy } from '../schemas/service.ts'
 
 /**
- * Writes the tables of docs/configuration.md from the schemas, between the marks that stand there; with `--check` it only says
- * whether the file is up to date.
+ * Writes the tables of these files from the schemas and the routes, between the marks that stand there; with `--check` it only
+ * says whether they are up to date.
  */
-const FILE = new URL('../docs/configuration.md', import.meta.url)
+const FILES = ['docs/configuration.md', 'docs/api.md']
 
 function typeOf(schema: TSchema): string {
   if (schema.anyOf) return (schema.anyOf as TSchema[]).map(typeOf).join(' or ')
@@ -52,12 +56,13 @@ async function pluginTables(): Promise<string> {
     const module = (await import(new URL(`../plugins/${name}.ts`, import.meta.url).href).catch(
       () => import(new URL(`../plugins/${name}/index.ts`, import.meta.url).href),
     )) as { default: unknown }
-    const { options, service } = readPlugin(name, module.default).definition
+    const { options, service, machine } = readPlugin(name, module.default).definition
     parts.push(`### ${name}`)
     if (!standard.has(name)) parts.push('Comes on when it is listed under `plugins`.')
     if (options && Object.keys(options.properties).length > 0) parts.push(`Options, under \`plugins.${name}\`:`, table(options))
     if (service) parts.push(`Section of a service, \`services.<id>.${name}\`:`, table(service))
-    if (!service && (!options || Object.keys(options.properties).length === 0)) parts.push('Nothing to set.')
+    if (machine) parts.push('Keys of a machine, directly in `machines.<name>`:', table(machine))
+    if (!service && !machine && (!options || Object.keys(options.properties).length === 0)) parts.push('Nothing to set.')
   }
   return parts.join('\n\n')
 }
@@ -68,6 +73,30 @@ const errorTable = (): string =>
     '|---|---|---|',
     ...Object.entries(ERRORS).map(([code, [status, sentence]]) => `| ${status} | \`${code}\` | ${sentence}. |`),
   ].join('\n')
+
+/** The routes of a gateway with all plugins that need no options, by their own description. */
+async function routeTable(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'hestia-docs-'))
+  const file = join(folder, 'hestia_config.yml')
+  await writeFile(
+    file,
+    'server: { port: 0 }\nlog: { level: silent }\nplugins: { exclusive: {}, store: { file: ":memory:" } }\nservices: {}\n',
+  )
+  const gateway = await Gateway.start({ configFile: file, env: {} })
+  try {
+    const { paths } = (await (await fetch(`${gateway.url}/v1/openapi.json`)).json()) as OpenApiDocument
+    const routes = Object.entries(paths).flatMap(([path, item]) =>
+      Object.entries(item).map(
+        ([method, { summary, 'x-any-method': any }]) =>
+          `| \`${any ? 'ANY' : method.toUpperCase()} ${path}\` | ${String(summary)} |`,
+      ),
+    )
+    return ['| route | |', '|---|---|', ...routes.toSorted()].join('\n')
+  } finally {
+    await gateway.stop('docs')
+    await rm(folder, { recursive: true, force: true })
+  }
+}
 
 const sections: Record<string, string> = {
   top: table(Type.Pick(RootConfig, ['shutdown'])),
@@ -80,22 +109,23 @@ const sections: Record<string, string> = {
   start: table(StartPolicy),
   plugins: await pluginTables(),
   errors: errorTable(),
+  routes: await routeTable(),
 }
 
-const before = await readFile(FILE, 'utf8')
-const after = before.replace(
-  /(<!-- generated: (\w+) -->\n)[\s\S]*?(\n<!-- end -->)/g,
-  (_all, open: string, name: string, close: string) => {
-    const text = sections[name]
-    if (text === undefined) throw new Error(`docs/configuration.md asks for "${name}", which nobody generates`)
-    return `${open}\n${text}\n${close}`
-  },
-)
-if (process.argv.includes('--check')) {
-  if (after !== before) {
-    process.stderr.write('docs/configuration.md is out of date; run: npm run docs\n')
+for (const name of FILES) {
+  const file = new URL(`../${name}`, import.meta.url)
+  const before = await readFile(file, 'utf8')
+  const after = before.replace(
+    /(<!-- generated: (\w+) -->\n)[\s\S]*?(\n<!-- end -->)/g,
+    (_all, open: string, wanted: string, close: string) => {
+      const text = sections[wanted]
+      if (text === undefined) throw new Error(`${name} asks for "${wanted}", which nobody generates`)
+      return `${open}\n${text}\n${close}`
+    },
+  )
+  if (!process.argv.includes('--check')) await writeFile(file, after)
+  else if (after !== before) {
+    process.stderr.write(`${name} is out of date; run: npm run docs\n`)
     process.exitCode = 1
   }
-} else {
-  await writeFile(FILE, after)
 }

@@ -48,6 +48,12 @@ t.test('schemas import nothing but schemas, strategies nothing but hestia', asyn
     for (const id of imports(path)) t.match(id, /^(hestia$|node:)/, `${path} imports ${id}`)
 })
 
+t.test('the command imports the core, schemas and packages, never a plugin', async (t) => {
+  for (const path of sources('cli'))
+    for (const id of imports(path)) t.notMatch(id, /^(plugins|strategies|test|scripts|bench)\//, `${path} imports ${id}`)
+  for (const path of sources('core')) for (const id of imports(path)) t.notMatch(id, /^cli\//, `${path} imports ${id}`)
+})
+
 t.test('nothing in the core imports in a circle', async (t) => {
   const graph = new Map(sources('core').map((path) => [path, imports(path).filter((id) => id.startsWith('core/'))]))
   const done = new Set<string>()

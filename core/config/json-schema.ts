@@ -110,6 +110,7 @@ const looseSection = (schema: TObject): JsonSchema => ({
 
 /** `then` and `otherwise` hold as `condition` does or doesn't. */
 const when = (condition: JsonSchema, then: JsonSchema, otherwise?: JsonSchema): Record<string, JsonSchema> =>
+  // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema
   Object.fromEntries([['if', condition], ['then', then], ...(otherwise === undefined ? [] : [['else', otherwise] as const])])
 
 const ON: JsonSchema = { anyOf: [{ type: ['boolean', 'null'] }, REFERENCE] }

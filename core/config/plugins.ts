@@ -12,6 +12,13 @@ import { nearest, suggest } from './suggest.ts'
 
 const FreeMapping = Type.Record(Type.String(), Type.Unknown())
 
+const NOT_IN_BUILD = 'this build was made without the plugin; take it out, or make a build with it ("hestia build")'
+
+function noPlugin(name: string, names: ReadonlySet<string>): string {
+  const hint = nearest(name, names) ? '' : '; a package of npm must be installed first'
+  return `there is no plugin of this name${suggest(name, names)}${hint}`
+}
+
 /** What `plugins` says, read with the definitions of the plugins that are on at hand. */
 export class PluginTable {
   /** The key in the file of each plugin that is on, by its name. */
@@ -49,11 +56,7 @@ export class PluginTable {
       // Switching off what doesn't exist is harmless, unless it was meant for one that does.
       const wanted = enabled || nearest(name, names) !== undefined
       if (wanted && !this.#definitions.has(name) && (enabled || !names.has(name)))
-        problems.add(
-          ['plugins', listed],
-          `there is no plugin of this name${suggest(name, names)}${nearest(name, names) ? '' : '; a package of npm must be installed first'}`,
-          'key',
-        )
+        problems.add(['plugins', listed], names.has(name) ? NOT_IN_BUILD : noPlugin(name, names), 'key')
     }
   }
 

@@ -31,6 +31,9 @@ const LOADERS: Record<string, esbuild.Loader> = {
 /** esbuild's child holds up to 40 MB; after this long without a build it is ended, and costs 11 ms at the next one. */
 const IDLE_MS = 30_000
 
+/** Characters of a line that a problem quotes. */
+const MAX_EXCERPT = 300
+
 let builds = 0
 let idle: NodeJS.Timeout | undefined
 
@@ -38,18 +41,26 @@ let idle: NodeJS.Timeout | undefined
 export async function bundle(file: string, shared: ReadonlyMap<string, object>, root: string): Promise<Bundle> {
   const read = new Map<string, string | undefined>()
   const context: ImportContext = { shared, root, externals: new Map(), missing: new Set() }
-  builds++
-  clearTimeout(idle)
   try {
-    const result = await esbuild.build({
+    const options = {
       ...settings(file),
-      plugins: [{ name: 'hestia', setup: (build) => hook(build, context, read) }],
-    })
+      plugins: [{ name: 'hestia', setup: (build: esbuild.PluginBuild) => hook(build, context, read) }],
+    }
+    const result = await withEsbuild(({ build }) => build(options))
     return { code: result.outputFiles[0]!.text, problems: [], read, externals: context.externals }
   } catch (error) {
     if (!isFailure(error)) throw error
     for (const path of context.missing) read.set(path, undefined)
     return { problems: error.errors.map((message) => toProblem(file, message)), read, externals: context.externals }
+  }
+}
+
+/** Uses esbuild. All share one child process of it, which nobody else may stop: it ends by itself when it was idle for a while. */
+export async function withEsbuild<T>(use: (api: typeof esbuild) => Promise<T>): Promise<T> {
+  builds++
+  clearTimeout(idle)
+  try {
+    return await use(esbuild)
   } finally {
     if (--builds === 0) idle = setTimeout(() => void esbuild.stop(), IDLE_MS).unref()
   }
@@ -129,5 +140,6 @@ function toProblem(file: string, { text, location }: esbuild.Message): Problem {
     line,
     column: Buffer.from(lineText).subarray(0, column).toString().length + 1, // esbuild counts bytes
     message,
+    excerpt: lineText.slice(0, MAX_EXCERPT),
   }
 }

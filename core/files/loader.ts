@@ -21,6 +21,8 @@ export interface ModuleLoaderOptions {
   readonly shared: ReadonlyMap<string, object>
   /** Hestia's own folder. */
   readonly root: string
+  /** Files that are part of the program and never read, by their absolute paths: what each of them exports. */
+  readonly compiled?: ReadonlyMap<string, () => Promise<unknown>>
   /** How a file is named in problems; by default its absolute path. */
   readonly displayPath?: (file: string) => string
 }
@@ -38,6 +40,7 @@ export class ModuleLoader {
   readonly #shared: ReadonlyMap<string, object>
   readonly #root: string
   readonly #displayPath: (file: string) => string
+  readonly #compiled: ReadonlyMap<string, () => Promise<unknown>>
   readonly #good = new Map<string, { module: LoadedModule; read: Bundle['read'] }>()
   readonly #read = new Map<string, Bundle['read']>()
   /** Entries whose module is known to be what lies on disk. */
@@ -45,10 +48,11 @@ export class ModuleLoader {
   readonly #running = new Map<string, Promise<LoadedModule>>()
   readonly #queued = new Map<string, Promise<LoadedModule>>()
 
-  constructor({ shared, root, displayPath = (file) => file }: ModuleLoaderOptions) {
+  constructor({ shared, root, compiled = new Map(), displayPath = (file) => file }: ModuleLoaderOptions) {
     this.#shared = shared
     this.#root = resolve(root)
     this.#displayPath = displayPath
+    this.#compiled = compiled
   }
 
   /**
@@ -57,6 +61,8 @@ export class ModuleLoader {
    */
   load(file: string): Promise<LoadedModule> {
     const path = resolve(file)
+    const compiled = this.#compiled.get(path)
+    if (compiled) return compiled().then((exported) => ({ file: path, exported, inputs: [], version: 'compiled' }))
     const good = this.#current.has(path) ? this.#good.get(path) : undefined
     if (good) return Promise.resolve(good.module)
     const running = this.#running.get(path)

@@ -7,12 +7,17 @@ import { messageOf } from '../errors.ts'
 import { Hestia, type PluginStatus, type Surface } from '../hestia.ts'
 import { HookLists } from '../hooks.ts'
 import { hostNames, routerUrl } from '../http/address.ts'
+import { tellAnswered } from '../http/answered.ts'
+import { decorateCaller } from '../http/caller.ts'
 import { answerBadUrl, answerErrors } from '../http/error-handler.ts'
 import { decorateHeaderEdits } from '../http/header-edits.ts'
 import { answerNotFound } from '../http/not-found.ts'
 import { requestId } from '../http/request-id.ts'
 import { requestLog } from '../http/request-log.ts'
+import { keepRouteTable } from '../http/route-table.ts'
+import { decorateTrace } from '../http/trace-context.ts'
 import { serializerCompiler, takeEmptyJson, validatorCompiler } from '../http/validation.ts'
+import { keepPagesAway } from '../http/web-origin.ts'
 import type { Holding, Pool } from '../pool.ts'
 import type { PluginModule } from './plugin-modules.ts'
 
@@ -75,7 +80,8 @@ export class Generation {
     this.number = parts.number
     this.config = parts.config
     this.modules = parts.modules
-    this.hooks = new HookLists(parts.surface.events)
+    const starters = parts.modules.flatMap(({ name, definition: { starter } }) => (starter ? [[name, starter] as const] : []))
+    this.hooks = new HookLists(parts.surface.events, new Map(starters))
     this.#holding = parts.pool.hold()
     this.app = makeApp(parts.config, parts.log)
     const hestia = new Hestia({
@@ -257,13 +263,18 @@ function makeApp(config: Config, log: Logger): FastifyInstance {
   app.setValidatorCompiler(validatorCompiler as never)
   app.setSerializerCompiler(serializerCompiler)
   takeEmptyJson(app)
+  keepRouteTable(app)
   decorateHeaderEdits(app)
+  decorateCaller(app)
+  decorateTrace(app)
   // Answers that bypass Fastify (hijacked ones) set the header themselves.
   app.addHook('onSend', (request, reply, _payload, done) => {
     reply.header('x-request-id', request.id)
     done()
   })
+  tellAnswered(app, PROBE_HOST)
   answerErrors(app)
+  keepPagesAway(app, config.server.trusted_hosts)
   answerNotFound(app)
   return app
 }

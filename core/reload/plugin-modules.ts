@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { join, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { FastifyPluginAsync } from 'fastify'
 import { pluginName } from '../config/index.ts'
@@ -27,21 +27,24 @@ export interface PluginModule {
 export class PluginModules {
   readonly #loader: ModuleLoader
   readonly #folders: readonly string[]
+  readonly #compiled: ReadonlyMap<string, string>
   readonly #base: string
   readonly #root: string
   readonly #show: (file: string) => string
   readonly #loaded = new Map<string, { readonly exported: unknown; readonly module: PluginModule }>()
 
-  /** `folders` in order of precedence; `base` is where the configuration lies, `root` where Hestia lies. */
+  /** `folders` in order of precedence, before what is `compiled` in (files by name); `base` is where the configuration lies, `root` where Hestia lies. */
   constructor(options: {
     loader: ModuleLoader
     folders: readonly string[]
+    compiled: ReadonlyMap<string, string>
     base: string
     root: string
     show: (file: string) => string
   }) {
     this.#loader = options.loader
     this.#folders = options.folders
+    this.#compiled = options.compiled
     this.#base = options.base
     this.#root = options.root
     this.#show = options.show
@@ -50,7 +53,7 @@ export class PluginModules {
   /** All plugins that lie in the folders, by name, with their files; the first folder that has a name wins. */
   async available(): Promise<ReadonlyMap<string, string>> {
     const lists = await Promise.all(this.#folders.map(pluginFiles))
-    return new Map(lists.toReversed().flat())
+    return new Map([...this.#compiled, ...lists.toReversed().flat()])
   }
 
   /**
@@ -86,6 +89,8 @@ export class PluginModules {
       } catch {
         continue
       }
+      // A module of Node itself is no plugin, though it may have the name of one.
+      if (!isAbsolute(path)) continue
       const namespace = (await import(pathToFileURL(path).href)) as { default?: unknown }
       return { exported: namespace.default ?? namespace, inputs: [], source: name }
     }

@@ -8,16 +8,18 @@ import type { Services } from '../instances/services.ts'
 import { type Problem, ProblemError } from '../problem.ts'
 import type { Strategies } from '../strategies.ts'
 import type { Strategy } from '../strategy.ts'
-import type { Builder, Refusal } from './builder.ts'
+import type { Builder } from './builder.ts'
 import { describeChanges } from './changes.ts'
 import type { Generation } from './generation.ts'
 import { Lane } from './lane.ts'
+import type { Planner, Refusal } from './planner.ts'
 import type { PluginModule } from './plugin-modules.ts'
 
 /** This many generations may drain at once; one more ends the wait of the oldest. */
 const MAX_DRAINING = 8
 
 export interface ReloaderParts {
+  readonly planner: Planner
   readonly builder: Builder
   readonly host: Host
   readonly services: Services
@@ -107,12 +109,12 @@ export class Reloader {
 
   /** What would be wrong with the configuration in force if this strategy took the place of its name. */
   async #checkStrategy(strategy: Strategy): Promise<readonly Problem[]> {
-    const { builder, strategies } = this.#parts
+    const { planner, strategies } = this.#parts
     const before = strategies.get(strategy.name)
     const asksNothingNew = !strategy.check && isDeepStrictEqual(before?.routing, strategy.routing)
     if (this.#text === undefined || asksNothingNew) return []
     try {
-      await builder.plan(this.#text, this.#lastGood, new Map([...strategies.known(), [strategy.name, strategy]]))
+      await planner.plan(this.#text, this.#lastGood, new Map([...strategies.known(), [strategy.name, strategy]]))
       return []
     } catch (thrown) {
       const problems = thrown instanceof ProblemError ? thrown.problems : [{ file: 'strategy', message: messageOf(thrown) }]
@@ -123,7 +125,7 @@ export class Reloader {
   async #reloadConfig(): Promise<string[]> {
     let text: string | undefined
     try {
-      text = this.#parts.builder.read()
+      text = this.#parts.planner.read()
       const changes = await this.#buildAndSwap(text)
       this.#text = text
       this.#problems = []
@@ -137,9 +139,9 @@ export class Reloader {
 
   async #buildAndSwap(text: string): Promise<string[]> {
     const beganAt = performance.now()
-    const { builder, host, strategies } = this.#parts
+    const { planner, builder, host, strategies } = this.#parts
     const old = this.#current
-    const plan = await builder.plan(text, this.#lastGood, strategies.known())
+    const plan = await planner.plan(text, this.#lastGood, strategies.known())
     if (old && sameConfig(old.config, plan.config) && sameModules(old.modules, plan.modules)) {
       this.#noteRefused(plan.refused)
       return []

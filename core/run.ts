@@ -1,0 +1,42 @@
+import { inspect } from 'node:util'
+import { messageOf } from './errors.ts'
+import { Gateway, type GatewayOptions } from './gateway.ts'
+
+/**
+ * Runs a gateway as this process: SIGTERM and SIGINT end it, and a second one does not wait for requests under way; SIGHUP reads
+ * everything anew. Exits with 1 when it cannot start.
+ */
+export async function run(options: GatewayOptions): Promise<void> {
+  try {
+    const gateway = await Gateway.start(options)
+    const hurry = new AbortController()
+    let ending = false
+    const end = (signal: NodeJS.Signals): void => {
+      // Who asks twice doesn't want to wait for the requests under way.
+      if (ending) hurry.abort()
+      if (ending) return
+      ending = true
+      gateway.stop(signal, hurry.signal).then(
+        () => process.exit(0),
+        (error: unknown) => {
+          gateway.log.fatal({ err: error }, 'ending failed')
+          process.exit(1)
+        },
+      )
+    }
+    process.on('SIGTERM', end)
+    process.on('SIGINT', end)
+    process.on('SIGHUP', () => void gateway.reload().catch(() => undefined))
+    // A callback of a plugin that nobody waits for shall not take all services' gateway down with it.
+    process.on('uncaughtException', (error) =>
+      gateway.log.error({ err: error }, 'an error that nobody caught; probably of a plugin'),
+    )
+  } catch (error) {
+    process.stderr.write(`hestia cannot start:\n${messageOf(error) || inspect(error)}\n`)
+    process.exit(1)
+  }
+}
+
+/** The configuration that is meant when nobody names one. */
+export const defaultConfigFile = (env: Readonly<Record<string, string | undefined>> = process.env): string =>
+  env.HESTIA_CONFIG || 'hestia_config.yml'
