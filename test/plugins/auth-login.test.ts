@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
@@ -7,9 +9,10 @@ import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { hashPassword, verifyPassword } from '../../plugins/auth/password.ts'
 import { count, partyOf, type Windows } from '../../plugins/auth/windows.ts'
-import { cleanEnv } from '../helpers/child-gateway.ts'
+import { cleanEnv, startChildGateway } from '../helpers/child-gateway.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import { type Ask, ask } from '../helpers/http.ts'
+import { until } from '../helpers/until.ts'
 import { httpUpstream } from '../helpers/upstream.ts'
 
 const PASSWORD = 'correct horse battery staple'
@@ -251,3 +254,66 @@ t.test('windows: never more than the limit in one, and what is kept is bounded',
     ['10.0.0.1', '10.0.0.1', '2001:db8:1:2', '2001:db8:1:2', '0:0:0:0', 'fe80:0:0:0', ''],
   )
 })
+
+t.test(
+  'R22 R23 a whole gateway at its most talkative writes no key, password, cookie or Authorization, nor into its database',
+  async (t) => {
+    const upstream = await httpUpstream(t)
+    const dir = t.testdir({})
+    const file = join(dir, 'hestia_config.yml')
+    const configured = `configured-${'k'.repeat(30)}`
+    const config = {
+      server: { port: 0 },
+      log: { level: 'trace', format: 'json', access: { level: 'info' } },
+      plugins: { auth: { users, keys: [{ name: 'c', key: '${KEY}', scopes: ['admin'] }] } },
+      services: { a: { base_url: upstream.url, warmup_ms: 0 } },
+    }
+    await writeFile(file, JSON.stringify(config))
+    const gateway = await startChildGateway(t, file, { env: { KEY: configured } })
+    let errors = ''
+    gateway.child.stderr!.on('data', (chunk) => (errors += String(chunk)))
+    const send = (path: string, headers: Record<string, string>, options: Ask = {}) =>
+      ask(gateway.url + path, { headers, ...options })
+    const session = cookieOf(await logIn(gateway.url))
+    const made = await send(
+      '/v1/keys',
+      { 'x-api-key': configured, 'content-type': 'application/json' },
+      {
+        method: 'POST',
+        body: JSON.stringify({ name: 'made', scopes: ['services:a'] }),
+      },
+    )
+    const { key } = JSON.parse(made.text) as { key: string }
+    const wrong = `${key.slice(0, -4)}WRNG`
+    const basic = Buffer.from('me:upstream password').toString('base64')
+    t.equal((await send('/services/a/x?token=in-the-query', { 'x-api-key': key, authorization: `Basic ${basic}` })).status, 200)
+    t.equal((await send('/services/a/y', { authorization: `Bearer ${key}` })).status, 200)
+    t.equal((await send('/services/a/z', { cookie: `${session}; other=cookie-of-the-service` })).status, 200)
+    t.equal((await send('/services/a/w', { authorization: `Bearer ${wrong}` })).status, 401)
+    t.equal((await logIn(gateway.url, 'me', 'a wrong password')).status, 401)
+    t.equal((await logIn(gateway.url, 'password typed as a name', PASSWORD)).status, 401)
+    // The line of the last request is the last of all.
+    await send('/services/a/last', { 'x-api-key': key })
+    await until(() => gateway.lines.some(({ path }) => path === '/last'), 'the line of the last request')
+    t.equal(await gateway.end(), 0)
+    const written = JSON.stringify(gateway.lines) + errors
+    const stored = (await readFile(join(dir, 'hestia.sqlite'))).toString('latin1')
+    t.match(written, /"caller":"key made"|key made/, 'who it was is told')
+    const secretOf = (token: string): string => token.slice(token.lastIndexOf('_') + 1)
+    for (const [what, secret] of Object.entries({
+      'the key': secretOf(key),
+      'the wrong key': secretOf(wrong),
+      'the configured key': configured,
+      'the session': secretOf(session),
+      'the password': PASSWORD,
+      'the wrong password': 'a wrong password',
+      'what was typed as a name': 'password typed as a name',
+      'an upstream Authorization': basic,
+      'another cookie': 'cookie-of-the-service',
+      'the query': 'in-the-query',
+    })) {
+      t.notOk(written.includes(secret), `${what} is in no line`)
+      t.notOk(stored.includes(secret), `${what} is not in the database`)
+    }
+  },
+)
