@@ -101,6 +101,23 @@ async function processService(more: Record<string, unknown> = {}, health = true)
   }
 }
 
+/** The same, brought up and down by commands. */
+async function commandService(folder: string, more: Record<string, unknown> = {}) {
+  const port = await freePort()
+  const pidFile = join(folder, 'pid')
+  const quoted = [...plainNode(SERVICE), '>', '/dev/null', '2>&1', '&'].join(' ')
+  return {
+    instances: [{ url: `http://127.0.0.1:${port}`, machine: 'box' }],
+    command: {
+      start: `${quoted} echo $! > ${pidFile}`,
+      stop: `kill $(cat ${pidFile})`,
+      env: { HOST: '127.0.0.1', PORT: String(port) },
+    },
+    health: { url: '/' },
+    ...more,
+  }
+}
+
 const configOf = (machines: Record<string, string>, services: Record<string, unknown>, options = '{}', store = '') => `
 machines: {${Object.entries(machines)
   .map(([name, entry]) => `${name}: ${entry}`)
@@ -154,7 +171,7 @@ t.test('R19 wake, start, probe, forward; the inverse when idle; each step with i
   const gateway = await startGateway(t, {
     config: configOf(
       { box: box.entry(), other: '{ address: 10.0.0.1, capabilities: { gpu: true } }' },
-      { a: await processService({ idle: { timeout_ms: 200 } }) },
+      { a: await commandService(t.testdir({}), { idle: { timeout_ms: 200 } }) },
     ),
   })
   t.match(await machinesAt(gateway), [
@@ -175,7 +192,7 @@ t.test('R19 wake, start, probe, forward; the inverse when idle; each step with i
     steps.map(({ plugin, attempt }) => [plugin, attempt]),
     [
       ['wake-on-lan', 1],
-      ['process', 1],
+      ['command', 1],
       ['health', 1],
     ],
   )
@@ -198,7 +215,7 @@ t.test('R19 wake, start, probe, forward; the inverse when idle; each step with i
   }, 'the timeline')
   t.same(
     page.map(({ details }) => details.plugin),
-    ['health', 'process', 'wake-on-lan'],
+    ['health', 'command', 'wake-on-lan'],
     'newest first',
   )
   t.ok(page[2]!.details.durationMs >= 300)
