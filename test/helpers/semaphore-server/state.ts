@@ -77,6 +77,8 @@ export class State {
   maxParallel = 10
   /** Servers before 2.13 take the limit as it comes. */
   honoursLimit = false
+  /** Those that have been queued for as long as they were to be. */
+  readonly #due = new Set<number>()
   #queue: number[] = []
   readonly #running = new Set<number>()
   readonly #timers = new Set<NodeJS.Timeout>()
@@ -101,7 +103,10 @@ export class State {
     this.rows.set(id, row)
     if (status !== 'waiting') return row
     this.#queue.push(id)
-    this.#after(this.behaviourOf(row.template_id).queueDelayMs ?? 0, () => this.#advance())
+    this.#after(this.behaviourOf(row.template_id).queueDelayMs ?? 0, () => {
+      this.#due.add(id)
+      this.#advance()
+    })
     return row
   }
 
@@ -138,11 +143,11 @@ export class State {
     for (const id of [...this.#queue]) {
       const row = this.rows.get(id)!
       const template = this.templates.get(row.template_id)
-      const { hang, queueDelayMs = 0 } = this.behaviourOf(row.template_id)
+      const { hang } = this.behaviourOf(row.template_id)
       const isBlocked =
         !template?.allow_parallel_tasks && [...this.#running].some((one) => this.rows.get(one)!.template_id === row.template_id)
       if (isBlocked || this.#running.size >= this.maxParallel) continue
-      if (row.status === 'waiting' && (hang === 'waiting' || Date.now() - Date.parse(row.created) < queueDelayMs)) continue
+      if (row.status === 'waiting' && (hang === 'waiting' || !this.#due.has(id))) continue
       this.#queue = this.#queue.filter((one) => one !== id)
       if (row.status === 'stopping') row.status = 'stopped'
       else this.#execute(row)
