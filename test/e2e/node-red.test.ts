@@ -62,14 +62,14 @@ async function setUp(t: Test, idleMs: number): Promise<RunningGateway & { pid():
   const running = await startGateway(t, {
     files: { 'nodered/settings.js': SETTINGS },
     config: JSON.stringify({
-      plugins: { defaults: false, queue: {}, process: {}, health: {}, idle: {}, proxy: {} },
+      plugins: { defaults: false, queue: { timeout_ms: 120_000 }, process: {}, health: {}, idle: {}, proxy: {} },
       services: {
         nodered: {
           base_url: `http://127.0.0.1:${await freePort()}`,
           hosts: [HOST],
           process: { command: plainNode(require.resolve('node-red/red.js'), '-s', 'nodered/settings.js') },
           health: { url: '/settings' },
-          start: { timeout_ms: 60_000 },
+          start: { timeout_ms: 120_000 },
           idle: { timeout_ms: idleMs },
         },
       },
