@@ -302,10 +302,11 @@ t.test('R29 a gateway that restarts is found again', { skip }, async (t) => {
   await first.end()
   await sees(page.locator('.connection'), 'reconnecting')
   t.equal(await page.locator('.service').count(), 1, 'what was known stays')
-  await startChildGateway(t, file)
+  const second = await startChildGateway(t, file)
   await sees(page.locator('.connection'), 'live')
   await page.getByRole('button', { name: 'Start demo', exact: true }).click()
   await sees(stateOf(rowOf(page, 'demo')), 'hot')
+  t.equal(await second.end(), 0, 'and takes the service along when it ends')
 })
 
 t.test('R29 by keyboard alone', { skip }, async (t) => {
