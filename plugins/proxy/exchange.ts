@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import {
@@ -11,22 +10,22 @@ import {
   HestiaError,
   type Instance,
   type Lease,
-  type PendingUpgrade,
   refusalFor,
   type Service,
 } from 'hestia'
 import { Account } from './account.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
+import { decisionHeaders } from './decision-headers.ts'
 import { dispatch, headersFor, mappingOf } from './dispatch.ts'
 import { type Failure, failureOf } from './failure.ts'
-import { handOver } from './hand-over.ts'
+import { handOver, type Traffic } from './hand-over.ts'
 import type { Job } from './job.ts'
 import { RequestBody } from './request-body.ts'
+import { Retries } from './retries.ts'
 import type { Upstream, Upstreams } from './upstreams.ts'
 
 /** How long a request whose service refuses connections while it serves others waits for the next try, in milliseconds. */
 const REFUSED_PAUSE_MS = 100
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 /**
  * One request on its way: where (routing), when (admission), there and back (attempts). It holds at most one lease, and gives
@@ -40,11 +39,8 @@ export class Exchange implements AttemptOwner {
   #lease: Lease | undefined
   #attempt: Attempt | undefined
   #body: RequestBody | Buffer | undefined
-  #tried: Set<Instance> | undefined
-  /** Why the same instance was tried once more. */
-  #retriedFor: HestiaError | undefined
-  #renewed = false
-  #fellBack = false
+  /** Undefined while nothing has failed. */
+  #retries: Retries | undefined
   #over = false
   /** How long it waited for a start, in milliseconds. */
   #coldStartMs: number | undefined
@@ -67,10 +63,7 @@ export class Exchange implements AttemptOwner {
   marks(): readonly string[] | undefined {
     const decision = this.#decision
     if (!this.#upstreams.optionsOf(decision?.instance).decision_headers) return undefined
-    if (!decision) return []
-    const marks = ['X-Hestia-Instance', encodeURI(decision.instance.id), 'X-Hestia-Reason', decision.reason]
-    if (this.#coldStartMs !== undefined) marks.push('X-Hestia-Cold-Start', String(Math.round(this.#coldStartMs)))
-    return marks
+    return decisionHeaders(decision, this.#coldStartMs)
   }
 
   start(): void {
@@ -93,23 +86,23 @@ export class Exchange implements AttemptOwner {
     }
     const body = this.#body
     const bytesIn = body instanceof RequestBody ? body.size : this.#attempt?.sent ? (body?.length ?? 0) : 0
-    this.#tell(bytesIn, this.#attempt?.size ?? 0, !this.#job.answer.complete)
+    this.#tell({ bytesIn, bytesOut: this.#attempt?.size ?? 0, aborted: !this.#job.answer.complete })
   }
 
   /** Tells, once, how it went. */
-  #tell(bytesIn: number, bytesOut: number, aborted: boolean): void {
+  #tell(traffic: Traffic): void {
     const account = this.#account
     if (!account) return
     this.#account = undefined
     const { view, service } = this.#job
-    const ending = { service, decision: this.#decision, bytesIn, bytesOut, aborted }
+    const ending = { service, decision: this.#decision, ...traffic }
     this.#app.hestia.events.tell(account.finished(view, ending))
   }
 
   #route(service: Service | undefined, otherwise: (thrown: unknown) => void): void {
     let decision: Decision | Promise<Decision>
     try {
-      decision = this.#app.hestia.route(this.#job.view, service, this.#tried)
+      decision = this.#app.hestia.route(this.#job.view, service, this.#retries?.tried)
     } catch (thrown) {
       otherwise(thrown)
       return
@@ -121,7 +114,7 @@ export class Exchange implements AttemptOwner {
 
   /** A strategy may know nothing of what was tried already. */
   #take(decision: Decision, otherwise: (thrown: unknown) => void): void {
-    if (this.#tried?.has(decision.instance)) otherwise(undefined)
+    if (this.#retries?.tried.has(decision.instance)) otherwise(undefined)
     else this.#admit(decision)
   }
 
@@ -172,17 +165,17 @@ export class Exchange implements AttemptOwner {
   #refused(decision: Decision, thrown: unknown): void {
     if (this.#over) return
     // Without a queue nobody waits for the next start: what the client needs to know is what went wrong.
-    if (this.#retriedFor && thrown instanceof HestiaError && thrown.code === 'starting') {
-      this.#fail(this.#retriedFor)
-      return
-    }
-    if (!(thrown instanceof HestiaError && thrown.code === 'start_failed' && this.#fallBack(decision, thrown))) this.#fail(thrown)
+    const earlier = this.#retries?.repeatedFor
+    if (earlier && thrown instanceof HestiaError && thrown.code === 'starting') this.#fail(earlier)
+    else if (!(thrown instanceof HestiaError && thrown.code === 'start_failed' && this.#fallBack(decision, thrown)))
+      this.#fail(thrown)
   }
 
   #fallBack({ instance }: Decision, error: Error): boolean {
-    const { fallback, id } = instance.service
-    if (!fallback || fallback === instance || this.#fellBack || this.#tried?.has(fallback)) return false
-    this.#fellBack = true
+    this.#retries ??= new Retries()
+    const fallback = this.#retries.fallBack(instance)
+    if (!fallback) return false
+    const { id } = instance.service
     const requestId = this.#job.view.id
     const { events } = this.#app.hestia
     events.emit('request.fallback', { requestId, service: id, from: instance.name, to: fallback.name, error: error.message })
@@ -238,69 +231,53 @@ export class Exchange implements AttemptOwner {
     }
     this.#over = true
     this.#account?.answered(head.statusCode ?? 101)
-    handOver(upgrade, head, socket, first)
-    this.#tellAtClose(upgrade)
+    const traffic = handOver(upgrade, head, socket, first)
+    // A tunnel is over when it has closed.
+    upgrade.socket.once('close', () => this.#tell(traffic()))
     this.#app.hestia.tunnels.open(upgrade.socket, socket, attempt.lease)
-  }
-
-  /** A tunnel is over when it has closed. */
-  #tellAtClose({ socket, head }: PendingUpgrade): void {
-    const client = socket as Socket
-    const { bytesRead, bytesWritten } = client
-    client.once('close', () => {
-      this.#tell(client.bytesRead - bytesRead + head.length, client.bytesWritten - bytesWritten, client.errored !== null)
-    })
   }
 
   failed(attempt: Attempt, thrown: unknown): void {
     if (this.#over || attempt !== this.#attempt) return
     const { instance } = attempt
+    this.#retries ??= new Retries()
     const details = { service: instance.service.id, instance: instance.name }
     const failure = failureOf(thrown, attempt.sent, instance.url, details)
     if (this.#job.answer.started) this.#fail(failure.error)
-    else if (failure.kind === 'unreachable' || failure.kind === 'untrusted') this.#elsewhere(failure, instance)
-    else if (failure.kind === 'reset' && !attempt.responded && this.#mayRepeat()) {
-      this.#renewed = true
+    else if (failure.kind === 'unreachable' || failure.kind === 'untrusted') this.#elsewhere(failure, instance, this.#retries)
+    else if (failure.kind === 'reset' && !attempt.responded && this.#retries.renew(this.#job))
       this.#send(attempt.lease, instance, true)
-    } else {
+    else {
       if (failure.kind === 'timeout') this.#upstreams.failed(instance, failure.error.message)
       this.#fail(failure.error)
     }
   }
 
-  /** A kept connection may have been closed by the service just as the request went out. */
-  #mayRepeat(): boolean {
-    const { view, upgrade } = this.#job
-    const isThere = view.rawBody === undefined || Buffer.isBuffer(view.rawBody)
-    return !this.#renewed && !upgrade && isThere && IDEMPOTENT.has(view.method)
-  }
-
   /** Nothing was sent: another instance, else the same once more, started anew if it went down. */
-  #elsewhere({ error, kind }: Failure, instance: Instance): void {
+  #elsewhere({ error, kind }: Failure, instance: Instance, retries: Retries): void {
     this.#lease?.release()
     this.#lease = undefined
     this.#upstreams.failed(instance, error.message)
     if (kind === 'unreachable') instance.unreachable(error)
-    this.#tried ??= new Set()
-    this.#tried.add(instance)
+    retries.add(instance)
     // A front door's service is known by now.
     const service = this.#job.service ?? this.#app.hestia.services.get(instance.service.id)
     if (!service || (this.#body instanceof RequestBody && this.#body.touched)) {
       this.#fail(error)
       return
     }
-    this.#route(service, () => this.#again(instance, error, kind === 'untrusted'))
+    this.#route(service, () => this.#again(instance, error, kind === 'untrusted', retries))
   }
 
-  #again(instance: Instance, error: HestiaError, inVain: boolean): void {
+  #again(instance: Instance, error: HestiaError, inVain: boolean, retries: Retries): void {
     const decision = this.#decision
     if (!decision || this.#over) return
     if (instance.cooling && this.#fallBack(decision, error)) return
-    if (inVain || this.#retriedFor || instance.cooling || this.#job.view.passive) {
+    if (inVain || retries.repeatedFor || instance.cooling || this.#job.view.passive) {
       this.#fail(error)
       return
     }
-    this.#retriedFor = error
+    retries.repeatedFor = error
     const same = { ...decision, instance }
     // Still hot: others are being served, or will be refused in a moment, the last of whom brings it down.
     if (instance.state === 'hot') setTimeout(() => this.#admit(same), REFUSED_PAUSE_MS)

@@ -1,0 +1,41 @@
+import type { HestiaError, Instance } from 'hestia'
+import type { Job } from './job.ts'
+
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+/** What a request has tried already, and so what it may still try: each thing once. Made when the first try fails. */
+export class Retries {
+  readonly #tried = new Set<Instance>()
+  #renewed = false
+  #fellBack = false
+  /** Why the same instance is tried once more. */
+  repeatedFor: HestiaError | undefined
+
+  /** Instances that were not reached. */
+  get tried(): ReadonlySet<Instance> {
+    return this.#tried
+  }
+
+  add(instance: Instance): void {
+    this.#tried.add(instance)
+  }
+
+  /**
+   * Whether to send it to the same instance on a new connection: a kept one may have been closed by the service just as the
+   * request went out. True at most once.
+   */
+  renew({ view, upgrade }: Job): boolean {
+    const isThere = view.rawBody === undefined || Buffer.isBuffer(view.rawBody)
+    if (this.#renewed || upgrade || !isThere || !IDEMPOTENT.has(view.method)) return false
+    this.#renewed = true
+    return true
+  }
+
+  /** Where to go instead of an instance that could not be started; undefined when there is nothing, or it was tried. */
+  fallBack(instance: Instance): Instance | undefined {
+    const { fallback } = instance.service
+    if (!fallback || fallback === instance || this.#fellBack || this.#tried.has(fallback)) return undefined
+    this.#fellBack = true
+    return fallback
+  }
+}
