@@ -10,11 +10,15 @@ export function hasColour(stream: NodeJS.WriteStream): boolean {
   return stream.isTTY && process.env.TERM !== 'dumb'
 }
 
+// What Node itself thinks of a stream differs between its versions, and asks standard output also about standard error.
+const styleOn = (stream: NodeJS.WriteStream, format: Format, text: string): string =>
+  hasColour(stream) ? styleText(format, text, { validateStream: false }) : text
+
 /** A text in a colour where standard output shows them. */
-export const style = (format: Format, text: string): string => (hasColour(process.stdout) ? styleText(format, text) : text)
+export const style = (format: Format, text: string): string => styleOn(process.stdout, format, text)
 
 /** The same for standard error. */
-export const styleError = (format: Format, text: string): string => (hasColour(process.stderr) ? styleText(format, text) : text)
+export const styleError = (format: Format, text: string): string => styleOn(process.stderr, format, text)
 
 const STATES: Readonly<Record<string, Format>> = { hot: 'green', starting: 'yellow', stopping: 'yellow', cold: 'dim' }
 
