@@ -6,6 +6,7 @@ export { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox
 export { Value } from '@sinclair/typebox/value'
 export type { Config, ResolvedInstance, ResolvedMachine, ResolvedService, Section } from './config/index.ts'
 export { suggest } from './config/suggest.ts'
+export { Deadline } from './deadline.ts'
 export { asError, ERRORS, type ErrorCode, type ErrorDetails, HestiaError, messageOf } from './errors.ts'
 export type {
   EventListener,
@@ -66,6 +67,7 @@ export type {
 } from './offers.ts'
 export { offerOutput } from './offers.ts'
 export { definePlugin, type HestiaPlugin, type PluginDefinition, type Report, type StarterTraits } from './plugin.ts'
+export { type Connection, pause, pauseAfter, probeOver } from './probing.ts'
 export { formatProblem, type Problem, ProblemError } from './problem.ts'
 export { childEnvironment } from './processes/environment.ts'
 export { allProcesses, hasInEnvironment, type ProcessInfo, processInfo } from './processes/proc.ts'

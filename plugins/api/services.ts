@@ -34,7 +34,7 @@ const startSchema = {
 const stopSchema = {
   operationId: 'stopService',
   summary: 'Stop all instances of a service',
-  description: 'Requests under way end first; does not wait for them.',
+  description: 'At once, whatever is under way there; does not wait for the end.',
   tags: ['services'],
   params: ServiceParams,
   response: { 202: Accepted, ...errorResponses({ unknown_service: {}, already_stopped: { state: InstanceState } }) },

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { Deadline } from 'hestia'
 import type { Pool } from 'undici'
 import { EngineError, explain, refusal } from './errors.ts'
 import { poolFor, type Target } from './target.ts'
@@ -59,45 +60,47 @@ export class Engine {
   /** The answer's bytes, at most {@link LONGEST_ANSWER} of them. */
   async text(method: Method, path: string, call: Call = {}): Promise<Buffer> {
     const timeoutMs = call.timeoutMs ?? this.#timeoutMs
-    const late = AbortSignal.timeout(timeoutMs)
-    const signal = call.signal ? AbortSignal.any([call.signal, late]) : late
+    const deadline = new Deadline(timeoutMs, call.signal)
     try {
-      const body = await this.#request(method, path, call, signal)
+      const body = await this.#request(method, path, call, deadline.signal)
       return await collect(body)
     } catch (error) {
-      throw this.#explained(error, method, path, call, late.aborted ? timeoutMs : undefined)
+      throw this.#explained(error, method, path, call, deadline.passed ? timeoutMs : undefined)
+    } finally {
+      deadline.end()
     }
   }
 
   /** The answer as a stream that may last; ended by `call.signal`. Its errors are the reader's, who gets them by `explainStream`. */
   async stream(method: Method, path: string, call: Call = {}): Promise<Readable> {
     const timeoutMs = call.timeoutMs ?? this.#timeoutMs
-    const controller = new AbortController()
-    const timer = setTimeout(() => controller.abort(), timeoutMs)
-    const signal = call.signal ? AbortSignal.any([call.signal, controller.signal]) : controller.signal
+    const deadline = new Deadline(timeoutMs, call.signal)
     try {
-      return await this.#request(method, path, call, signal)
+      const body = await this.#request(method, path, call, deadline.signal)
+      deadline.lift()
+      return body.once('close', () => deadline.end())
     } catch (error) {
-      throw this.#explained(error, method, path, call, controller.signal.aborted ? timeoutMs : undefined)
-    } finally {
-      clearTimeout(timer)
+      deadline.end()
+      throw this.#explained(error, method, path, call, deadline.passed ? timeoutMs : undefined)
     }
   }
 
   async #negotiate(signal?: AbortSignal): Promise<void> {
-    const late = AbortSignal.timeout(this.#timeoutMs)
+    const deadline = new Deadline(this.#timeoutMs, signal)
     let theirs: string
     try {
       const { headers, body, statusCode } = await this.#pool.request({
         method: 'GET',
         path: '/_ping',
-        signal: signal ? AbortSignal.any([signal, late]) : late,
+        signal: deadline.signal,
       })
       const text = (await collect(body)).toString()
       theirs = String(headers['api-version'] ?? '')
       if (!/^\d+\.\d+$/.test(theirs)) throw new EngineError(refusal(this.host, statusCode, text))
     } catch (error) {
-      throw this.#explained(error, 'GET', '/_ping', signal ? { signal } : {}, late.aborted ? this.#timeoutMs : undefined)
+      throw this.#explained(error, 'GET', '/_ping', signal ? { signal } : {}, deadline.passed ? this.#timeoutMs : undefined)
+    } finally {
+      deadline.end()
     }
     if (isOlder(theirs, OLDEST_API))
       throw new EngineError(

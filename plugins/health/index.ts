@@ -1,9 +1,9 @@
 import { dirname, resolve } from 'node:path'
-import { definePlugin, type Instance, messageOf } from 'hestia'
+import { definePlugin, type Instance, messageOf, pause } from 'hestia'
 import { HealthOptions } from '../../schemas/health.ts'
 import { statusMatcher } from '../../schemas/status-list.ts'
 import type { Probe } from './probe.ts'
-import { pause, untilReady } from './ready.ts'
+import { untilReady } from './ready.ts'
 import { missingReadiness } from './rule.ts'
 import { isWatched, watchHealth } from './watch.ts'
 

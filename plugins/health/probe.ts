@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { type ClientRequest, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect, type Socket } from 'node:net'
+import { probeOver } from 'hestia'
 
 /** What one probe asks, and what it takes for a good answer. */
 export interface Probe {
@@ -21,23 +22,8 @@ export interface Probe {
  */
 export async function probeOnce(probe: Probe, signal: AbortSignal): Promise<string | undefined> {
   const ca = probe.caFile === undefined ? undefined : await readFile(probe.caFile)
-  signal.throwIfAborted()
-  return new Promise((resolve, reject) => {
-    const settle = (seen: string | undefined) => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', abort)
-      connection.destroy()
-      resolve(seen)
-    }
-    const abort = () => {
-      settle(undefined)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => settle(`no answer within ${probe.timeoutMs} ms`), probe.timeoutMs)
-    const connection = probe.accepts ? ask(probe, probe.accepts, ca, settle) : reach(probe, settle)
-    connection.on('error', (error: NodeJS.ErrnoException) => settle(error.code ?? error.message))
-    signal.addEventListener('abort', abort)
-  })
+  const open = (settle: Settle) => (probe.accepts ? ask(probe, probe.accepts, ca, settle) : reach(probe, settle))
+  return probeOver(open, probe.timeoutMs, signal)
 }
 
 type Settle = (seen: string | undefined) => void

@@ -1,15 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause, pauseAfter } from 'hestia'
 import { type Probe, probeOnce } from './probe.ts'
-
-/** Shortest and longest pause between two probes, in milliseconds. */
-const SHORTEST_PAUSE_MS = 10
-const LONGEST_PAUSE_MS = 250
-
-/** A pause is this part of the time waited so far: what probing adds to a boot is small beside the boot itself. */
-const PART = 0.04
-
-/** The pause after `waitedMs` of waiting. */
-export const pauseAfter = (waitedMs: number): number => Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, waitedMs * PART))
 
 /**
  * Probes until all is well: at once, then after short pauses that grow, so that fast starters are seen at once and slow ones
@@ -26,10 +16,4 @@ export async function untilReady(probe: Probe, signal: AbortSignal, note: (seen:
     known.add(seen)
     await pause(pauseAfter(performance.now() - beganAt), signal)
   }
-}
-
-/** @throws the signal's reason when it is aborted. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => undefined)
-  signal.throwIfAborted()
 }

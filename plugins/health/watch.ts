@@ -1,7 +1,6 @@
-import type { Instance } from 'hestia'
+import { type Instance, pause } from 'hestia'
 import type { HealthOptions } from '../../schemas/health.ts'
 import { type Probe, probeOnce } from './probe.ts'
-import { pause } from './ready.ts'
 
 /** Whether an instance has to be probed: it runs, and is unhealthy or to be probed all the time. */
 export const isWatched = (instance: Instance, { active }: HealthOptions): boolean =>

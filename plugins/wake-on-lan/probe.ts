@@ -1,7 +1,7 @@
 import { type ClientRequest, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect, type Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { probeOver } from 'hestia'
 
 /** What tells whether a machine is up; for people it is `text`. */
 export type Probe =
@@ -19,10 +19,6 @@ export type Probe =
 const SSH = 22
 /** Longest time of one probe, in milliseconds; to who is off, connections are not refused but get no answer. */
 const PROBE_MS = 1000
-/** Shortest and longest pause between two probes, in milliseconds, and their part of the time waited so far. */
-const SHORTEST_PAUSE_MS = 10
-const LONGEST_PAUSE_MS = 250
-const PAUSE_PART = 0.04
 
 const bare = (host: string): string => host.replace(/^\[|\]$/g, '')
 
@@ -44,26 +40,8 @@ export function probeOf(configured: string | undefined, address: string): Probe 
  */
 export function probeOnce(probe: Probe, signal: AbortSignal, withinMs = PROBE_MS): Promise<string | undefined> {
   const timeoutMs = Math.max(1, Math.ceil(Math.min(withinMs, PROBE_MS)))
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
-    const settle = (seen: string | undefined) => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', abort)
-      connection.destroy()
-      resolve(seen)
-    }
-    const abort = () => {
-      settle(undefined)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => settle(`no answer within ${timeoutMs} ms`), timeoutMs)
-    const connection = probe.kind === 'http' ? ask(probe.url, settle) : reach(probe.host, probe.port, settle)
-    connection.on('error', ({ code, message }: NodeJS.ErrnoException) => {
-      const isUp = probe.kind === 'tcp' && probe.refusedIsFine && code === 'ECONNREFUSED'
-      settle(isUp ? undefined : (code ?? message))
-    })
-    signal.addEventListener('abort', abort)
-  })
+  const open = (settle: Settle) => (probe.kind === 'http' ? ask(probe.url, settle) : reach(probe, settle))
+  return probeOver(open, timeoutMs, signal)
 }
 
 type Settle = (seen: string | undefined) => void
@@ -78,11 +56,11 @@ function ask(url: URL, settle: Settle): ClientRequest {
   return request
 }
 
-const reach = (host: string, port: number, settle: Settle): Socket => connect({ host, port }, () => settle(undefined))
-
-/** Waits between two probes: short at first, longer the longer it has taken. @throws the signal's reason when it is aborted. */
-export async function pause(waitedMs: number, signal: AbortSignal): Promise<void> {
-  const ms = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, waitedMs * PAUSE_PART))
-  await sleep(ms, undefined, { signal }).catch(() => undefined)
-  signal.throwIfAborted()
+function reach({ host, port, refusedIsFine }: Extract<Probe, { kind: 'tcp' }>, settle: Settle): Socket {
+  const socket = connect({ host, port }, () => settle(undefined))
+  if (refusedIsFine)
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => {
+      if (code === 'ECONNREFUSED') settle(undefined)
+    })
+  return socket
 }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { childEnvironment, endTree, messageOf, processInfo } from 'hestia'
+import { childEnvironment, Deadline, endTree, messageOf, processInfo } from 'hestia'
 
 /** Of what a command writes, so much of the end is kept for the message when it fails, in bytes. */
 const KEPT = 2000
@@ -34,17 +34,17 @@ export async function runCommand(
   }
   const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
   const { pid } = child
-  const late = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+  const deadline = new Deadline(timeoutMs, signal)
   const stop = () => {
     if (pid !== undefined)
       endTree({ pid, startTime: processInfo(pid)?.startTime ?? null, cookie }, 'SIGTERM', GRACE_MS).catch(() => undefined)
   }
-  late.addEventListener('abort', stop, { once: true })
+  deadline.signal.addEventListener('abort', stop, { once: true })
   const what = `${JSON.stringify(program)} (machines.${machine}.sleep)`
   try {
     const [code, killedBy] = await ended
     if (code === 0) return undefined
-    const how = late.aborted
+    const how = deadline.signal.aborted
       ? `took longer than ${timeoutMs} ms`
       : killedBy
         ? `was ended by ${killedBy}`
@@ -54,6 +54,6 @@ export async function runCommand(
   } catch (error) {
     return `${what} could not be run: ${messageOf(error)}`
   } finally {
-    late.removeEventListener('abort', stop)
+    deadline.end()
   }
 }

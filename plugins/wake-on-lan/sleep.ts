@@ -1,6 +1,6 @@
-import { messageOf } from 'hestia'
+import { messageOf, pause, pauseAfter } from 'hestia'
 import { type Around, become, type Machine, type MachineRecord, recordOf } from './machine.ts'
-import { pause, probeOf, probeOnce } from './probe.ts'
+import { probeOf, probeOnce } from './probe.ts'
 import { runCommand } from './run-command.ts'
 
 /** A command that failed may have worked all the same, as ssh into what falls asleep: how long that is waited for, in milliseconds. */
@@ -75,6 +75,6 @@ async function isGone(probe: ReturnType<typeof probeOf>, signal: AbortSignal, le
     missing = (await probeOnce(probe, signal)) === undefined ? 0 : missing + 1
     if (missing >= 2) return true
     if (leftMs() <= 0) return false
-    await pause(performance.now() - beganAt, signal)
+    await pause(pauseAfter(performance.now() - beganAt), signal)
   }
 }

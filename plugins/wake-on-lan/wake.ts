@@ -1,7 +1,7 @@
-import { messageOf } from 'hestia'
+import { messageOf, pause, pauseAfter } from 'hestia'
 import { type Around, become, type Machine, type MachineRecord, recordOf } from './machine.ts'
 import { sendMagicPacket } from './magic-packet.ts'
-import { pause, probeOf, probeOnce } from './probe.ts'
+import { probeOf, probeOnce } from './probe.ts'
 
 /** Who is up answers within this time, in milliseconds; a packet for one that was only slow does no harm. */
 const GLANCE_MS = 200
@@ -79,7 +79,7 @@ async function wake(
   const deadline = beganAt + timeout_ms
   try {
     for (let seen = first; ; ) {
-      await pause(performance.now() - beganAt, signal)
+      await pause(pauseAfter(performance.now() - beganAt), signal)
       const leftMs = deadline - performance.now()
       const last = leftMs > 0 ? await probeOnce(probe, signal, leftMs) : seen
       if (last === undefined) return Math.max(1, packets)

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -61,6 +62,7 @@ if (process.env[INSIDE]) {
     // Where broadcasts to everybody go.
     run('ip', 'route', 'add', 'default', 'dev', 'gw1')
     t.teardown(() => run('ip', 'route', 'del', 'default'))
+    const pidFile = join(t.testdir({}), 'pid')
     const gateway = await startGateway(t, {
       config: `
 machines:
@@ -75,7 +77,10 @@ services:
   llm:
     base_url: http://10.77.0.2:8000
     machine: box
-    process: { command: ${JSON.stringify(box.on(...plainNode(SERVER)))}, env: { BOOT_MS: 100 } }
+    command:
+      start: ${JSON.stringify(`${box.on(...plainNode(SERVER)).join(' ')} > /dev/null 2>&1 & echo $! > ${pidFile}`)}
+      stop: ${JSON.stringify(`kill $(cat ${pidFile})`)}
+      env: { HOST: 10.77.0.2, PORT: 8000, BOOT_MS: 100 }
     health: { url: /health }
     idle: { timeout_ms: 300 }
 `,
@@ -89,7 +94,7 @@ services:
       const steps = gateway.events.slice(from).flatMap((event) => (event.type === 'instance.step' ? [event] : []))
       t.same(
         steps.map(({ plugin }) => plugin),
-        ['wake-on-lan', 'process', 'health'],
+        ['wake-on-lan', 'command', 'health'],
       )
       const shown = steps.map(({ plugin, durationMs }) => `${plugin} ${Math.round(durationMs)} ms`).join(', ')
       t.comment(`answered after ${Math.round(performance.now() - beganAt)} ms: ${shown}`)
