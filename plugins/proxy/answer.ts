@@ -1,12 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { HestiaError } from 'hestia'
-import { incomingHeaders, text } from './incoming-headers.ts'
+import { incomingHeaders } from './incoming-headers.ts'
 import { discard } from './request-body.ts'
 import type { Mapping } from './rewrite.ts'
 
-/** Bytes or text of headers, names and values in turn. */
-export type RawHeaders = readonly (Buffer | string)[]
+/** Names and values in turn, one character for each byte. */
+export type RawHeaders = readonly string[]
+
+/** Where the body of an answer comes from. */
+export interface Source {
+  /** More may come, after `data` has said no. */
+  resume(): void
+}
 
 /** Where the answer of a service goes. */
 export interface Answer {
@@ -19,11 +26,11 @@ export interface Answer {
   /** An answer before the answer (1xx). */
   information(status: number, reason: string, headers: RawHeaders): void
   /**
-   * The head. `mapping` fits addresses in it; `resume` is called when more may come after `data` has said no.
+   * The head. `mapping` fits addresses in it; `source` is told when more may come after `data` has said no.
    * @returns whether it is a stream of events.
    * @throws when it can't be passed on.
    */
-  head(status: number, reason: string, headers: RawHeaders, mapping: Mapping | undefined, resume: () => void): boolean
+  head(status: number, reason: string, headers: RawHeaders, mapping: Mapping | undefined, source: Source): boolean
   /** Part of the body. Answers false when no more should come for now. */
   data(chunk: Buffer): boolean
   end(trailers: RawHeaders): void
@@ -63,6 +70,8 @@ export interface AnswerOptions {
 
 const JSON_TYPE: readonly string[] = ['Content-Type', 'application/json; charset=utf-8']
 const NOTHING: readonly string[] = []
+/** Programs on libuv take a reset that they find together with the last bytes for a regular end: it comes a little later. */
+const RESET_AFTER_MS = 10
 const BODILESS = new Set([204, 304])
 
 /** Writes straight into the client's response: nothing is copied, parsed or held on the way. */
@@ -74,7 +83,7 @@ export class ClientAnswer implements Answer {
   readonly #options: AnswerOptions
   /** Who knows what was decided for the request. No function: one made for each request costs the collector dearly. */
   decisions: Decisions | undefined
-  #resume: () => void = () => undefined
+  #source: Source | undefined
   #wrote = false
   #ended = false
 
@@ -101,13 +110,13 @@ export class ClientAnswer implements Answer {
     if (status === 100 || this.started || !socket || this.#incoming.httpVersion === '1.0') return
     let head = `HTTP/1.1 ${status} ${reason}\r\n`
     for (let i = 0; i < headers.length; i += 2) {
-      const name = text(headers[i]!)
-      if (!/^(?:connection|keep-alive|upgrade|transfer-encoding)$/i.test(name)) head += `${name}: ${text(headers[i + 1]!)}\r\n`
+      const name = headers[i]!
+      if (!/^(?:connection|keep-alive|upgrade|transfer-encoding)$/i.test(name)) head += `${name}: ${headers[i + 1]!}\r\n`
     }
     socket.write(`${head}\r\n`, 'latin1')
   }
 
-  head(status: number, reason: string, raw: RawHeaders, mapping: Mapping | undefined, resume: () => void): boolean {
+  head(status: number, reason: string, raw: RawHeaders, mapping: Mapping | undefined, source: Source): boolean {
     const bodiless = BODILESS.has(status) || this.#incoming.method === 'HEAD'
     const { pseudonym, isMapped } = this.#options
     const decided = this.decisions?.marks()
@@ -119,7 +128,7 @@ export class ClientAnswer implements Answer {
     })
     if (!hasRequestId) headers.push('X-Request-Id', this.#request.id)
     if (decided) for (const part of decided) headers.push(part)
-    this.#resume = resume
+    this.#source = source
     this.#write(status, reason, headers)
     // Usually body and end come in the same tick and one packet will do; if not, the head must not wait for them.
     process.nextTick(flush, this)
@@ -129,7 +138,7 @@ export class ClientAnswer implements Answer {
   data(chunk: Buffer): boolean {
     this.#wrote = true
     const more = this.#response.write(chunk)
-    if (!more) this.#response.once('drain', this.#resume)
+    if (!more) this.#response.once('drain', () => this.#source?.resume())
     return more
   }
 
@@ -138,7 +147,7 @@ export class ClientAnswer implements Answer {
     this.#ended = true
     if (trailers.length > 0 && this.#response.chunkedEncoding) {
       const pairs: [string, string][] = []
-      for (let i = 0; i < trailers.length; i += 2) pairs.push([text(trailers[i]!), text(trailers[i + 1]!)])
+      for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i]!, trailers[i + 1]!])
       this.#response.addTrailers(pairs)
     }
     this.#response.end()
@@ -157,7 +166,7 @@ export class ClientAnswer implements Answer {
       // An end that looks like one would pass off half an answer as a whole.
       const { socket } = response
       // Without a length the end of the connection is the end of the body: only a reset tells the difference.
-      if (this.#incoming.httpVersion === '1.0' && socket) setImmediate(() => socket.resetAndDestroy())
+      if (this.#incoming.httpVersion === '1.0' && socket) setTimeout(reset, RESET_AFTER_MS, socket)
       else response.destroy()
       return
     }
@@ -208,3 +217,11 @@ export class ClientAnswer implements Answer {
 }
 
 const flush = (answer: ClientAnswer): void => answer.flush()
+
+/**
+ * Ends a connection so that it can't be taken for a regular end. `resetAndDestroy` ends it regularly first, and the other side
+ * may see only that; this is what it does after it.
+ */
+const reset = (socket: Socket): void => {
+  Object.assign(socket, { resetAndClosing: true }).destroy()
+}

@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Instance, Lease } from 'hestia'
-import type { Dispatcher } from 'undici'
-import type { Answer, RawHeaders } from './answer.ts'
+import type { AnswerListener, Carrier, Instance, Lease } from 'hestia'
+import type { Answer, RawHeaders, Source } from './answer.ts'
 import type { Mapping } from './rewrite.ts'
 
 /** Who made an attempt and decides what follows from its failure. */
@@ -14,19 +13,14 @@ export interface AttemptOwner {
   switched(attempt: Attempt, head: IncomingMessage, socket: Duplex, first: Buffer): void
 }
 
-const NO_TRAILERS: RawHeaders = []
-
-/**
- * One try to get an answer from a service: passes on what comes, until it is over or called off. It is undici's handler itself
- * (the low-level kind: raw headers, no objects, no promise), and node:http's when undici can't do it.
- */
-export class Attempt implements Dispatcher.DispatchHandler {
+/** One try to get an answer from a service: passes on what comes, until it is over or called off. No promise, no objects on the way. */
+export class Attempt implements AnswerListener, Source {
   readonly instance: Instance
   readonly lease: Lease
   readonly #owner: AttemptOwner
   readonly #answer: Answer
   readonly #mapping: Mapping | undefined
-  #abort: ((error?: Error) => void) | undefined
+  #carrier: Carrier | undefined
   #over = false
   /** Whether a connection stands, so that bytes of the request may have gone out. */
   sent = false
@@ -47,35 +41,33 @@ export class Attempt implements Dispatcher.DispatchHandler {
   cancel(): void {
     if (this.#over) return
     this.#over = true
-    this.#abort?.()
+    this.#carrier?.abort(this)
   }
 
-  onConnect(abort: (error?: Error) => void): void {
+  onConnect(carrier: Carrier): void {
     if (this.#over) {
-      abort()
+      carrier.abort(this)
       return
     }
-    this.#abort = abort
+    this.#carrier = carrier
     this.sent = true
   }
 
-  onResponseStarted(): void {
-    this.responded = true
+  /** More of the body may come. */
+  resume(): void {
+    if (!this.#over) this.#carrier?.resume(this)
   }
 
-  onHeaders(status: number, headers: Buffer[] | string[], resume: () => void, reason: string): boolean {
-    if (this.#over) return true
+  onHeaders(status: number, headers: RawHeaders, reason: string): void {
+    if (this.#over) return
     this.responded = true
     if (status < 200) {
       this.#answer.information(status, reason, headers)
-      return true
+      return
     }
-    const isEventStream = this.#answer.head(status, reason, headers, this.#mapping, resume)
+    const isEventStream = this.#answer.head(status, reason, headers, this.#mapping, this)
     if (isEventStream) this.lease.kind = 'stream'
     this.#owner.answered(this, status)
-    // These have no body whatever their Content-Length says, which undici takes for one that is missing.
-    if (status === 204 || status === 304) this.onComplete(null)
-    return true
   }
 
   onData(chunk: Buffer): boolean {
@@ -85,10 +77,10 @@ export class Attempt implements Dispatcher.DispatchHandler {
     return this.#answer.data(chunk)
   }
 
-  onComplete(trailers: string[] | null): void {
+  onComplete(trailers: RawHeaders): void {
     if (this.#over) return
     this.#over = true
-    this.#answer.end(trailers ?? NO_TRAILERS)
+    this.#answer.end(trailers)
   }
 
   onError(error: Error): void {

@@ -4,12 +4,11 @@ import { sendByNode } from './node-request.ts'
 import { outgoingHeaders } from './outgoing-headers.ts'
 import type { RequestBody } from './request-body.ts'
 import type { Mapping } from './rewrite.ts'
-import type { Upstream, Upstreams } from './upstreams.ts'
+import type { Upstream } from './upstreams.ts'
 
 /** What is sent where. */
 export interface Dispatch {
   readonly upstream: Upstream
-  readonly upstreams: Upstreams
   /** Path and query below the upstream's own. */
   readonly target: string
   readonly headers: string[]
@@ -18,8 +17,8 @@ export interface Dispatch {
   readonly fresh: boolean
 }
 
-/** Sends a request; `attempt` hears what comes of it. undici sends it, or node:http what undici can't. */
-export function dispatch(job: Job, { upstream, upstreams, target, headers, body, fresh }: Dispatch, attempt: Attempt): void {
+/** Sends a request; `attempt` hears what comes of it. node:http sends what is no plain request. */
+export function dispatch(job: Job, { upstream, target, headers, body, fresh }: Dispatch, attempt: Attempt): void {
   const { view, upgrade } = job
   const { options } = upstream
   const { method } = view
@@ -35,20 +34,16 @@ export function dispatch(job: Job, { upstream, upstreams, target, headers, body,
     sendByNode(upstream, { method, path, headers: all, upgrade: asked, expects, trailer, body }, attempt)
     return
   }
-  if (clientHost !== undefined) headers.unshift('host', clientHost)
   const request = {
     method,
-    path,
+    target: path,
+    host: clientHost ?? upstream.host,
     headers,
     body: body ?? null,
-    headersTimeout: options.first_byte_timeout_ms,
-    bodyTimeout: options.idle_timeout_ms,
+    headTimeoutMs: options.first_byte_timeout_ms,
+    bodyTimeoutMs: options.idle_timeout_ms,
   }
-  if (fresh) {
-    const client = upstreams.fresh(upstream)
-    client.dispatch(request, attempt)
-    void client.close()
-  } else upstream.connections.pool.dispatch(request, attempt)
+  upstream.connections.pool.send(request, attempt, fresh)
 }
 
 /** Headers for the service. @throws {HestiaError} `loop_detected`. */

@@ -208,7 +208,7 @@ export class Exchange implements AttemptOwner {
     const attempt = new Attempt(this, instance, lease, answer, mappingOf(this.#job, upstream))
     this.#attempt = attempt
     const target = fitted?.target ?? view.target
-    dispatch(this.#job, { upstream, upstreams: this.#upstreams, target, headers, body, fresh }, attempt)
+    dispatch(this.#job, { upstream, target, headers, body, fresh }, attempt)
   }
 
   #bodyToSend(): RequestBody | Buffer | undefined {

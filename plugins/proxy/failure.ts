@@ -9,8 +9,8 @@ export interface Failure {
 }
 
 const CONNECT_TIMEOUT = 'UND_ERR_CONNECT_TIMEOUT'
-const TIMEOUTS = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
-const RESETS = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'UND_ERR_CLOSED', 'UND_ERR_DESTROYED'])
+const TIMEOUTS = new Set(['HEAD_TIMEOUT', 'BODY_TIMEOUT'])
+const RESETS = new Set(['CLOSED', 'ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|EPROTO)/
 
 /** Says what an error on the way to a service means. `sent`: whether anything had been sent; `url`: where to. */
@@ -20,7 +20,7 @@ export function failureOf(thrown: unknown, sent: boolean, url: string, details: 
   const fields = { ...details, ...(code === '' ? {} : { cause: code }) }
   const make = (name: 'upstream_unreachable' | 'upstream_timeout' | 'upstream_failed' | 'invalid_request', message: string) =>
     new HestiaError(name, { message, cause: thrown, fields })
-  if (!sent && (code === 'UND_ERR_INVALID_ARG' || code === 'ERR_INVALID_CHAR'))
+  if (!sent && (code === 'BAD_REQUEST' || code === 'ERR_INVALID_CHAR'))
     return { kind: 'client', error: make('invalid_request', `The request can't be passed on: ${reasonOf(thrown)}.`) }
   if (!sent) {
     if (code === CONNECT_TIMEOUT)
@@ -33,7 +33,7 @@ export function failureOf(thrown: unknown, sent: boolean, url: string, details: 
     return { kind: 'unreachable', error: make('upstream_unreachable', `No connection to ${url}: ${reasonOf(thrown)}.`) }
   }
   if (TIMEOUTS.has(code)) {
-    const bound = code === 'UND_ERR_BODY_TIMEOUT' ? 'idle_timeout_ms' : 'first_byte_timeout_ms'
+    const bound = code === 'BODY_TIMEOUT' ? 'idle_timeout_ms' : 'first_byte_timeout_ms'
     return { kind: 'timeout', error: make('upstream_timeout', `${url} was silent for longer than proxy.${bound}.`) }
   }
   if (RESETS.has(code))

@@ -52,7 +52,7 @@ const TREATMENTS: ReadonlyMap<string, Treatment> = new Map([
  * appends to `Via`. `trailers`: whether the client can be sent any; `isMarked`: decisions of another gateway make way for one's own.
  */
 export function incomingHeaders(
-  raw: readonly (Buffer | string)[],
+  raw: readonly string[],
   status: number,
   options: { mapping: Mapping | undefined; pseudonym: string; trailers: boolean; isMarked: boolean },
 ): IncomingHead {
@@ -65,8 +65,8 @@ export function incomingHeaders(
   let hasRequestId = false
   let isEventStream = false
   for (let i = 0; i < raw.length; i += 2) {
-    const name = text(raw[i]!)
-    const value = text(raw[i + 1]!)
+    const name = raw[i]!
+    const value = raw[i + 1]!
     switch (TREATMENTS.get(name.toLowerCase())) {
       case undefined:
         headers.push(name, value)
@@ -118,9 +118,6 @@ export function incomingHeaders(
   const named = namedByConnection(connection?.toLowerCase())
   return { headers: named && status !== 426 ? without(headers, named) : headers, hasRequestId, isEventStream }
 }
-
-/** Header bytes, one character each, so that whatever they mean is passed on unchanged. */
-export const text = (bytes: Buffer | string): string => (typeof bytes === 'string' ? bytes : bytes.toString('latin1'))
 
 function without(headers: readonly string[], names: ReadonlySet<string>): string[] {
   const kept: string[] = []

@@ -1,11 +1,11 @@
 import { type ClientRequest, type IncomingMessage, request as makeRequest } from 'node:http'
 import type { Socket } from 'node:net'
-import { errors } from 'undici'
+import { type Carrier, WireError } from 'hestia'
 import type { Attempt } from './attempt.ts'
 import type { RequestBody } from './request-body.ts'
 import type { Upstream } from './upstreams.ts'
 
-/** What is sent by `node:http` instead of undici. */
+/** What is sent by `node:http`. */
 export interface NodeRequest {
   readonly method: string
   readonly path: string
@@ -24,7 +24,7 @@ export interface NodeRequest {
 const CONTINUE_TIMEOUT_MS = 1000
 
 /**
- * Sends what undici can't: a request that wants to switch protocols, where the service may refuse with an answer of its own,
+ * Sends what is no plain request: one that wants to switch protocols, where the service may refuse with an answer of its own,
  * one whose client waits with the body until the service wants it, and one with trailers. On a connection of its own.
  */
 export function sendByNode(upstream: Upstream, request: NodeRequest, attempt: Attempt): void {
@@ -57,12 +57,13 @@ function headersOf({ headers, upgrade, expects, trailer, body }: NodeRequest): s
 }
 
 /** Wires one `ClientRequest` to an attempt. */
-class Exchanged {
+class Exchanged implements Carrier {
   readonly #request: ClientRequest
   readonly #upstream: Upstream
   readonly #body: RequestBody | Buffer | undefined
   readonly #expects: boolean
   readonly #attempt: Attempt
+  #response: IncomingMessage | undefined
   #bodyStarted = false
   #timer: NodeJS.Timeout | undefined
 
@@ -80,7 +81,7 @@ class Exchanged {
     request
       .on('socket', () => this.#connected())
       .on('error', (error) => this.#fail(error))
-      .on('information', (info) => attempt.onHeaders(info.statusCode, info.rawHeaders, noop, info.statusMessage))
+      .on('information', (info) => attempt.onHeaders(info.statusCode, info.rawHeaders, info.statusMessage))
       .on('continue', () => this.#sendBody())
       .on('upgrade', (head, socket, first) => {
         clearTimeout(this.#timer)
@@ -94,24 +95,33 @@ class Exchanged {
 
   #connected(): void {
     const { options } = this.#upstream
-    this.#attempt.onConnect((error) => {
-      this.#request.destroy(error)
-      if (this.#body && !Buffer.isBuffer(this.#body)) this.#body.destroy()
-    })
+    this.#attempt.onConnect(this)
     if (!this.#body) this.#awaitHead()
     else if (this.#expects) this.#timer = setTimeout(() => this.#sendBody(), CONTINUE_TIMEOUT_MS)
     else this.#sendBody()
     if (options.idle_timeout_ms > 0)
       this.#request.once('response', (response) => {
-        response.setTimeout(options.idle_timeout_ms, () => response.destroy(new errors.BodyTimeoutError()))
+        response.setTimeout(options.idle_timeout_ms, () =>
+          response.destroy(new WireError('BODY_TIMEOUT', `silent for ${options.idle_timeout_ms} ms`)),
+        )
       })
+  }
+
+  abort(): void {
+    this.#request.destroy()
+    if (this.#body && !Buffer.isBuffer(this.#body)) this.#body.destroy()
+  }
+
+  resume(): void {
+    this.#response?.resume()
   }
 
   #awaitHead(): void {
     clearTimeout(this.#timer)
     const { first_byte_timeout_ms } = this.#upstream.options
     if (first_byte_timeout_ms === 0) return
-    this.#timer = setTimeout(() => this.#request.destroy(new errors.HeadersTimeoutError()), first_byte_timeout_ms)
+    const late = new WireError('HEAD_TIMEOUT', `no head of an answer within ${first_byte_timeout_ms} ms`)
+    this.#timer = setTimeout(() => this.#request.destroy(late), first_byte_timeout_ms)
   }
 
   #sendBody(): void {
@@ -138,7 +148,7 @@ class Exchanged {
   #answer(response: IncomingMessage): void {
     clearTimeout(this.#timer)
     const attempt = this.#attempt
-    const resume = () => response.resume()
+    this.#response = response
     // Answered without the body having been asked for: nobody will send it.
     response
       .on('data', (chunk: Buffer) => {
@@ -150,10 +160,10 @@ class Exchanged {
       })
       .on('error', (error) => this.#fail(error))
       .on('close', () => {
-        if (!response.complete) this.#fail(new errors.SocketError('closed in the middle of the answer'))
+        if (!response.complete) this.#fail(new WireError('CLOSED', 'closed in the middle of the answer'))
       })
     try {
-      attempt.onHeaders(response.statusCode ?? 0, response.rawHeaders, resume, response.statusMessage ?? '')
+      attempt.onHeaders(response.statusCode ?? 0, response.rawHeaders, response.statusMessage ?? '')
     } catch (thrown) {
       this.#request.destroy()
       this.#fail(thrown as Error)
@@ -165,5 +175,3 @@ class Exchanged {
     this.#attempt.onError(error)
   }
 }
-
-const noop = (): void => undefined

@@ -1,6 +1,5 @@
 import type { FrontDoor, HestiaError, RequestView } from 'hestia'
-import type { Answer, RawHeaders } from './answer.ts'
-import { text } from './incoming-headers.ts'
+import type { Answer, RawHeaders, Source } from './answer.ts'
 import type { Mapping } from './rewrite.ts'
 
 /** Clients and gateways in front give up on silence after several seconds at the earliest. */
@@ -15,7 +14,7 @@ const MAX_KEPT = 64 * 1024
  * answers; its events follow unchanged. What comes instead of events, an error above all, becomes an event, as the head has
  * gone out. For a request that needn't wait this is the plain answer.
  */
-export class PatientAnswer implements Answer {
+export class PatientAnswer implements Answer, Source {
   readonly #inner: Answer
   readonly #request: RequestView
   readonly #door: FrontDoor
@@ -24,7 +23,7 @@ export class PatientAnswer implements Answer {
   #ahead = false
   #full = false
   #answered = false
-  #resume: () => void = () => undefined
+  #source: Source | undefined
   /** An answer that is no stream, as far as it has come. */
   #kept: { readonly status: number; readonly type: string; readonly chunks: Buffer[]; size: number } | undefined
 
@@ -45,24 +44,27 @@ export class PatientAnswer implements Answer {
   waiting(): void {
     if (this.#ahead || !this.#door.keepsAlive?.(this.#request)) return
     this.#ahead = true
-    this.#inner.head(200, 'OK', HEAD, undefined, () => {
-      this.#full = false
-      this.#resume()
-    })
+    this.#inner.head(200, 'OK', HEAD, undefined, this)
     this.#comment()
     this.#timer = setInterval(() => this.#comment(), COMMENT_INTERVAL_MS)
     this.#inner.onceClosed(() => clearInterval(this.#timer))
+  }
+
+  /** The client takes more, after a comment or a part of the answer. */
+  resume(): void {
+    this.#full = false
+    this.#source?.resume()
   }
 
   information(status: number, reason: string, headers: RawHeaders): void {
     this.#inner.information(status, reason, headers)
   }
 
-  head(status: number, reason: string, headers: RawHeaders, mapping: Mapping | undefined, resume: () => void): boolean {
-    if (!this.#ahead) return this.#inner.head(status, reason, headers, mapping, resume)
+  head(status: number, reason: string, headers: RawHeaders, mapping: Mapping | undefined, source: Source): boolean {
+    if (!this.#ahead) return this.#inner.head(status, reason, headers, mapping, source)
     clearInterval(this.#timer)
     this.#answered = true
-    this.#resume = resume
+    this.#source = source
     const type = headerOf(headers, 'content-type')
     const isEventStream = /^text\/event-stream\b/i.test(type)
     if (status !== 200 || !isEventStream || headerOf(headers, 'content-encoding') !== '')
@@ -117,7 +119,7 @@ export class PatientAnswer implements Answer {
 }
 
 function headerOf(headers: RawHeaders, name: string): string {
-  for (let i = 0; i < headers.length; i += 2) if (text(headers[i]!).toLowerCase() === name) return text(headers[i + 1]!)
+  for (let i = 0; i < headers.length; i += 2) if (headers[i]!.toLowerCase() === name) return headers[i + 1]!
   return ''
 }
 

@@ -1,19 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import type { Hestia, Instance } from 'hestia'
-import { buildConnector, Client, Pool } from 'undici'
+import { ClientPool, type Hestia, type Instance, onread } from 'hestia'
+import { buildConnector } from 'undici'
 import type { HealthOptions } from '../../schemas/health.ts'
 import type { ProxyServiceOptions } from '../../schemas/proxy.ts'
 import { statusMatcher } from '../../schemas/status-list.ts'
 import { normalAuthority } from './rewrite.ts'
 
-/** The largest head of an answer, in bytes: cookies of some web UIs are large. */
-const MAX_HEAD_BYTES = 64 * 1024
-
-/** Connections to one origin with one set of options; plain data and library objects, as it outlives generations. */
+/** Connections to one origin with one set of options; plain data, and objects of the core and of libraries, as it outlives generations. */
 interface Connections {
-  readonly pool: Pool
-  readonly options: Pool.Options
+  readonly pool: ClientPool
   /** Opens a connection outside of the pool, for what isn't a plain request; knows half-closed ones. */
   readonly connect: buildConnector.connector
 }
@@ -54,10 +50,10 @@ export class Upstreams {
     this.#defaults = defaults
     this.#folder = dirname(hestia.config.file)
     this.#kept = hestia.keep(
-      'proxy.connections@1',
+      'proxy.connections@2',
       () => ({ connections: new Map(), pseudonym: `hestia-${crypto.randomUUID().slice(0, 8)}` }),
-      async ({ connections }: Kept) => {
-        await Promise.all([...connections.values()].map(({ pool }) => pool.destroy()))
+      ({ connections }: Kept) => {
+        for (const { pool } of connections.values()) pool.destroy()
       },
     )
   }
@@ -116,11 +112,6 @@ export class Upstreams {
     if (this.#failures.size > 0 && this.#failures.delete(instance)) instance.setHealth(true, 'it answered a request')
   }
 
-  /** A connection of its own for one request: one that is surely not being closed by the other side. */
-  fresh({ origin, connections }: Upstream): Client {
-    return new Client(origin, connections.options)
-  }
-
   /** Closes, after the requests on them, the connections that no instance in `instances` has a use for. */
   closeUnused(instances: Iterable<Instance>): void {
     const used = new Set<string>()
@@ -131,7 +122,7 @@ export class Upstreams {
     for (const [key, { pool }] of this.#kept.connections) {
       if (used.has(key)) continue
       this.#kept.connections.delete(key)
-      void pool.close()
+      pool.close()
     }
   }
 
@@ -140,21 +131,17 @@ export class Upstreams {
     const existing = this.#kept.connections.get(key)
     if (existing) return existing
     const { ca_file, reject_unauthorized } = options.tls
-    const connect = {
+    const { protocol, hostname, host, port } = new URL(origin)
+    const place = { protocol, hostname: hostname.replace(/^\[(.*)\]$/, '$1'), host, port }
+    const how = {
       timeout: options.connect_timeout_ms,
       rejectUnauthorized: reject_unauthorized,
       ...(ca_file === undefined ? {} : { ca: readFileSync(resolve(this.#folder, ca_file)) }),
     }
-    const shared: Pool.Options = {
-      connect,
-      maxHeaderSize: MAX_HEAD_BYTES,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    }
+    const connect = buildConnector({ ...how, onread } as buildConnector.BuildOptions)
     const made: Connections = {
-      pool: new Pool(origin, shared),
-      options: shared,
-      connect: buildConnector({ ...connect, allowHalfOpen: true }),
+      pool: new ClientPool((opened) => connect(place, (...[error, socket]) => opened(error, socket))),
+      connect: buildConnector({ ...how, allowHalfOpen: true }),
     }
     this.#kept.connections.set(key, made)
     return made

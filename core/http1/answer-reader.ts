@@ -1,0 +1,128 @@
+import type { AnswerListener } from './answer-listener.ts'
+import { ChunkedDecoder } from './chunked-decoder.ts'
+import { WireError } from './errors.ts'
+import { parseResponseHead, type ResponseHead } from './response-head.ts'
+
+/** The largest head of an answer, in bytes: cookies of some web UIs are large. */
+const MAX_HEAD_BYTES = 64 * 1024
+
+const END_OF_HEAD = Buffer.from('\r\n\r\n')
+const NO_TRAILERS: readonly string[] = []
+
+/** Reads one answer out of bytes as they come, for a listener that may be gone in the middle of it. */
+export class AnswerReader {
+  readonly #method: string
+  readonly #listener: AnswerListener
+  /** What of a head has come so far, when it came in parts. */
+  #early: Buffer | undefined
+  #head: ResponseHead | undefined
+  /** Of a body with a length, in bytes. */
+  #left = 0
+  #chunks: ChunkedDecoder | undefined
+  #more = true
+  #done = false
+  /** Nobody hears of it any more. */
+  #over = false
+  readonly #pass = (part: Buffer): void => {
+    // The next bytes will be read into the same place.
+    if (part.length > 0 && !this.#over && !this.#listener.onData(Buffer.from(part))) this.#more = false
+  }
+
+  /** @param method of the request: the answer to HEAD has no body. */
+  constructor(method: string, listener: AnswerListener) {
+    this.#method = method
+    this.#listener = listener
+  }
+
+  /** The head of the final answer; undefined before it has come. */
+  get head(): ResponseHead | undefined {
+    return this.#head
+  }
+
+  /** Whether the answer is whole. */
+  get done(): boolean {
+    return this.#done
+  }
+
+  /** Whether the listener takes more, by its last word. */
+  get more(): boolean {
+    return this.#more
+  }
+
+  get trailers(): readonly string[] {
+    return this.#chunks?.trailers ?? NO_TRAILERS
+  }
+
+  /** The listener hears nothing any more. */
+  cancel(): void {
+    this.#over = true
+  }
+
+  /**
+   * Takes the next bytes, which are only there for now.
+   * @returns how many of them belong to what follows, once it is done.
+   * @throws {WireError} `BAD_ANSWER`, and what the listener throws.
+   */
+  read(bytes: Buffer): number {
+    this.#more = true
+    let rest = bytes
+    while (!this.#head) {
+      const after = this.#readHead(rest)
+      if (!after || this.#over) return 0
+      rest = after
+    }
+    return this.#readBody(this.#head, rest)
+  }
+
+  /** The other side sends no more. @throws {WireError} `CLOSED` if the answer is not whole. */
+  end(): void {
+    if (this.#head?.framing !== 'close') throw new WireError('CLOSED', 'the other side closed it')
+    this.#done = true
+  }
+
+  /** @returns what follows the head; undefined while it is not whole. */
+  #readHead(bytes: Buffer): Buffer | undefined {
+    const early = this.#early
+    const all = early ? Buffer.concat([early, bytes]) : bytes
+    const end = all.indexOf(END_OF_HEAD, early ? Math.max(0, early.length - 3) : 0)
+    if ((end === -1 ? all.length : end) > MAX_HEAD_BYTES)
+      throw new WireError('BAD_ANSWER', `its head is larger than ${MAX_HEAD_BYTES} bytes`)
+    if (end === -1) {
+      this.#early = early ? all : Buffer.from(bytes)
+      return undefined
+    }
+    this.#early = undefined
+    const head = parseResponseHead(all.toString('latin1', 0, end + 2), this.#method)
+    if (head.status === 101) throw new WireError('BAD_ANSWER', 'it switches to a protocol that nobody asked for')
+    if (head.status >= 200) {
+      this.#head = head
+      this.#left = head.length
+      if (head.framing === 'chunked') this.#chunks = new ChunkedDecoder()
+    }
+    this.#listener.onHeaders(head.status, head.headers, head.reason)
+    return all.subarray(end + 4)
+  }
+
+  #readBody({ framing }: ResponseHead, bytes: Buffer): number {
+    switch (framing) {
+      case 'none':
+        this.#done = true
+        return bytes.length
+      case 'length': {
+        const own = bytes.length > this.#left ? bytes.subarray(0, this.#left) : bytes
+        this.#left -= own.length
+        this.#pass(own)
+        this.#done = this.#left === 0
+        return bytes.length - own.length
+      }
+      case 'chunked': {
+        const taken = this.#chunks!.decode(bytes, this.#pass)
+        this.#done = this.#chunks!.done
+        return bytes.length - taken
+      }
+      case 'close':
+        this.#pass(bytes)
+        return 0
+    }
+  }
+}

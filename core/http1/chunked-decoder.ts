@@ -1,0 +1,84 @@
+import { WireError } from './errors.ts'
+import { parseHeaderLines } from './syntax.ts'
+
+/** Longest line that gives the size of a chunk, and longest trailer section, in bytes. */
+const MAX_SIZE_LINE = 1024
+const MAX_TRAILERS = 16 * 1024
+
+const SIZE_LINE = /^([0-9a-fA-F]{1,13})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/
+
+const bad = (message: string): WireError => new WireError('BAD_ANSWER', message)
+
+/** Takes the chunked coding (RFC 9112, 7.1) off a body that comes in parts. */
+export class ChunkedDecoder {
+  #state: 'size' | 'data' | 'end of data' | 'trailers' | 'done' = 'size'
+  /** Bytes of the present chunk that are still to come. */
+  #left = 0
+  /** The beginning of a line whose end has not come yet. */
+  #line = ''
+  /** Names and values in turn; complete once it is done. */
+  trailers: string[] = []
+
+  get done(): boolean {
+    return this.#state === 'done'
+  }
+
+  /**
+   * Takes the next bytes.
+   * @param onData is given each part of the body; it is part of `bytes`.
+   * @returns how many bytes belong to the body: fewer than there are when it ends with them.
+   * @throws {WireError} `BAD_ANSWER`.
+   */
+  decode(bytes: Buffer, onData: (part: Buffer) => void): number {
+    let at = 0
+    while (at < bytes.length && this.#state !== 'done') {
+      if (this.#state === 'data') {
+        const end = Math.min(bytes.length, at + this.#left)
+        this.#left -= end - at
+        if (this.#left === 0) this.#state = 'end of data'
+        onData(bytes.subarray(at, end))
+        at = end
+      } else at = this.#takeLine(bytes, at)
+    }
+    return at
+  }
+
+  #takeLine(bytes: Buffer, at: number): number {
+    const newline = bytes.indexOf(10, at)
+    const end = newline === -1 ? bytes.length : newline + 1
+    const limit = this.#state === 'trailers' ? MAX_TRAILERS : MAX_SIZE_LINE
+    if (this.#line.length + end - at > limit) throw bad('a line of its chunked coding is too long')
+    this.#line += bytes.toString('latin1', at, end)
+    if (newline === -1) return end
+    if (!this.#line.endsWith('\r\n')) throw bad('a line of its chunked coding does not end with CR and LF')
+    this.#read()
+    return end
+  }
+
+  /** A whole line; of trailers, the whole section so far. */
+  #read(): void {
+    const line = this.#line
+    switch (this.#state) {
+      case 'size': {
+        const size = SIZE_LINE.exec(line.slice(0, -2))?.[1]
+        if (size === undefined) throw bad(`${JSON.stringify(line.slice(0, 40))} is no size of a chunk`)
+        this.#left = Number.parseInt(size, 16)
+        this.#state = this.#left === 0 ? 'trailers' : 'data'
+        break
+      }
+      case 'end of data':
+        if (line !== '\r\n') throw bad('a chunk is longer than it says')
+        this.#state = 'size'
+        break
+      case 'trailers': {
+        if (line !== '\r\n' && !line.endsWith('\r\n\r\n')) return
+        const trailers = parseHeaderLines(line.slice(0, -2), 0)
+        if (!trailers) throw bad('one of its trailer lines is not valid')
+        this.trailers = trailers
+        this.#state = 'done'
+        break
+      }
+    }
+    this.#line = ''
+  }
+}

@@ -1,0 +1,127 @@
+import type { OnReadOpts, Socket } from 'node:net'
+import type { AnswerListener } from './answer-listener.ts'
+import { ClientConnection, type Keeper, type OutgoingRequest } from './client-connection.ts'
+import { WireError } from './errors.ts'
+import { writeRequestHead } from './request-head.ts'
+
+/** How long an idle connection is kept if the other side says nothing, and at most, in milliseconds. */
+const IDLE_MS = 4000
+const LONGEST_IDLE_MS = 600_000
+/** So much earlier than the other side says, as both can't know of each other at once. */
+const MARGIN_MS = 1000
+/** How often idle connections are looked at, in milliseconds. */
+const SWEEP_MS = 1000
+
+/** Opens a connection, TLS included. */
+export type Connect = (opened: (error: Error | null, socket: Socket | null) => void) => void
+
+const CONNECTION = Symbol('connection')
+type Connected = Socket & { [CONNECTION]?: ClientConnection }
+
+/** One for all connections: what was read is taken before anything else can be. */
+const buffer = Buffer.allocUnsafeSlow(64 * 1024)
+
+/** Node calls it on the socket. */
+function read(this: Connected, size: number): boolean {
+  return this[CONNECTION]?.read(buffer.subarray(0, size)) ?? true
+}
+
+/** Option of `net.connect` for sockets of a pool: without it each read allocates, and passes a stream on its way. */
+export const onread: OnReadOpts = { buffer, callback: read as OnReadOpts['callback'] }
+
+/** Connections to one service, as many as there are requests at once; the one used last is used next. */
+export class ClientPool implements Keeper {
+  readonly #connect: Connect
+  readonly #idle: ClientConnection[] = []
+  readonly #all = new Set<ClientConnection>()
+  #sweeper: NodeJS.Timeout | undefined
+  #closed = false
+
+  /** @param connect opens sockets with {@link onread}, or ones that read for themselves. */
+  constructor(connect: Connect) {
+    this.#connect = connect
+  }
+
+  /** Whether it was closed and takes no more requests. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Sends a request; `listener` hears what comes of it. `fresh`: on a connection that no other request was on. */
+  send(request: OutgoingRequest, listener: AnswerListener, fresh = false): void {
+    let head: string
+    try {
+      head = writeRequestHead(request)
+    } catch (thrown) {
+      listener.onError(thrown as Error)
+      return
+    }
+    while (!fresh) {
+      const connection = this.#idle.pop()
+      if (!connection) break
+      if (connection.usable) {
+        connection.send(head, request, listener)
+        return
+      }
+      connection.destroy()
+    }
+    this.#connect((error, socket) => {
+      if (!socket) listener.onError(error ?? new WireError('CLOSED', 'no connection'))
+      else this.#opened(socket).send(head, request, listener)
+    })
+  }
+
+  #opened(socket: Connected): ClientConnection {
+    const connection = new ClientConnection(socket, this)
+    this.#all.add(connection)
+    if (reads(socket)) socket[CONNECTION] = connection
+    else
+      socket.on('data', (bytes: Buffer) => {
+        if (!connection.read(bytes)) socket.pause()
+      })
+    return connection
+  }
+
+  idle(connection: ClientConnection, idleMs: number | undefined): void {
+    const keptMs = idleMs === undefined ? IDLE_MS : Math.min(LONGEST_IDLE_MS, idleMs - MARGIN_MS)
+    if (this.#closed || keptMs <= 0) {
+      connection.destroy()
+      return
+    }
+    connection.idleSince = performance.now()
+    connection.idleMs = keptMs
+    this.#idle.push(connection)
+    this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref()
+  }
+
+  gone(connection: ClientConnection): void {
+    if (!this.#all.delete(connection)) return
+    const at = this.#idle.indexOf(connection)
+    if (at !== -1) this.#idle.splice(at, 1)
+  }
+
+  #sweep(): void {
+    const now = performance.now()
+    for (const connection of [...this.#idle]) if (now - connection.idleSince >= connection.idleMs) connection.destroy()
+    if (this.#idle.length > 0) return
+    clearInterval(this.#sweeper)
+    this.#sweeper = undefined
+  }
+
+  /** Takes no more requests; those under way end as they would. */
+  close(): void {
+    this.#closed = true
+    for (const connection of [...this.#idle]) connection.destroy()
+    clearInterval(this.#sweeper)
+    this.#sweeper = undefined
+  }
+
+  /** The same, and ends the requests under way. */
+  destroy(): void {
+    this.close()
+    for (const connection of [...this.#all]) connection.destroy()
+  }
+}
+
+/** Whether a socket reads by {@link onread}; those of TLS do not. */
+const reads = (socket: Socket): boolean => !('encrypted' in socket)

@@ -1,0 +1,83 @@
+import { WireError } from './errors.ts'
+import { parseHeaderLines } from './syntax.ts'
+
+/** Where the body of an answer ends (RFC 9112, 6.3): there is none, after so many bytes, by chunks, or with the connection. */
+export type Framing = 'none' | 'length' | 'chunked' | 'close'
+
+export interface ResponseHead {
+  readonly status: number
+  readonly reason: string
+  /** Names and values in turn, as they came. */
+  readonly headers: string[]
+  readonly framing: Framing
+  /** Of the body, in bytes, with framing `length`. */
+  readonly length: number
+  /** Whether another request may follow on the connection. */
+  readonly keepAlive: boolean
+  /** How long the other side says that it keeps an idle connection, in milliseconds (`Keep-Alive: timeout=`). */
+  readonly idleMs: number | undefined
+}
+
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n/
+
+const bad = (message: string): WireError => new WireError('BAD_ANSWER', message)
+
+/**
+ * Reads the head of an answer, strictly: what two readers could take for different things is refused.
+ * @param text the head with the end of its last line, one character for each byte.
+ * @param method of the request, as the answer to HEAD has no body.
+ * @throws {WireError} `BAD_ANSWER`.
+ */
+export function parseResponseHead(text: string, method: string): ResponseHead {
+  const line = STATUS_LINE.exec(text)
+  if (!line) throw bad(`it begins with ${JSON.stringify(text.slice(0, 40))}, which is no status line`)
+  const headers = parseHeaderLines(text, line[0].length)
+  if (!headers) throw bad('one of its header lines is not valid')
+  const status = Number(line[2])
+  let length = -1
+  let coding: string | undefined
+  let keepAlive = line[1] === '1'
+  let idleMs: number | undefined
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!
+    // Few headers matter here, and their lengths tell most others apart.
+    switch (name.length) {
+      case 10:
+        if (/^connection$/i.test(name)) keepAlive = persists(headers[i + 1]!, keepAlive)
+        else if (/^keep-alive$/i.test(name)) idleMs = timeoutOf(headers[i + 1]!)
+        break
+      case 14:
+        if (/^content-length$/i.test(name)) length = lengthOf(headers[i + 1]!, length)
+        break
+      case 17:
+        if (/^transfer-encoding$/i.test(name)) coding = coding === undefined ? headers[i + 1]! : `${coding}, ${headers[i + 1]!}`
+        break
+    }
+  }
+  const head = { status, reason: line[3] ?? '', headers, idleMs }
+  if (coding !== undefined) {
+    if (coding.toLowerCase() !== 'chunked') throw bad(`its transfer coding ${JSON.stringify(coding)} is not known`)
+    if (length !== -1) throw bad('it has both a Content-Length and a Transfer-Encoding, which do not agree on where it ends')
+  }
+  if (status < 200 || status === 204 || status === 304 || method === 'HEAD')
+    return { ...head, framing: 'none', length: 0, keepAlive }
+  if (coding !== undefined) return { ...head, framing: 'chunked', length: 0, keepAlive }
+  if (length !== -1) return { ...head, framing: 'length', length, keepAlive }
+  return { ...head, framing: 'close', length: 0, keepAlive: false }
+}
+
+function persists(connection: string, before: boolean): boolean {
+  if (/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(connection)) return false
+  return before || /(?:^|,)[ \t]*keep-alive[ \t]*(?:,|$)/i.test(connection)
+}
+
+function timeoutOf(keepAlive: string): number | undefined {
+  const seconds = /(?:^|[,\s])timeout=(\d{1,6})/i.exec(keepAlive)?.[1]
+  return seconds === undefined ? undefined : Number(seconds) * 1000
+}
+
+function lengthOf(value: string, before: number): number {
+  if (before !== -1) throw bad('it has more than one Content-Length')
+  if (!/^\d{1,15}$/.test(value)) throw bad(`its Content-Length ${JSON.stringify(value)} is no length`)
+  return Number(value)
+}
