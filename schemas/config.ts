@@ -52,6 +52,11 @@ export const ServerConfig = Type.Object(
     }),
     head_timeout_ms: Milliseconds({ default: 60_000, description: 'How long a client may take to send the head of a request.' }),
     keep_alive_timeout_ms: Milliseconds({ default: 75_000, description: 'How long an idle client connection is kept.' }),
+    fast_lane: Type.Boolean({
+      default: true,
+      description:
+        'Whether plain requests take a shorter way than that of node:http, with the same result; what is out of the ordinary never does. Counts for new connections.',
+    }),
     drain_timeout_ms: Milliseconds({
       default: 30_000,
       description: 'Longest time that requests under way may take when their generation retires or the gateway ends.',

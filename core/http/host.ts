@@ -3,14 +3,20 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ServerConfig } from '../../schemas/config.ts'
 import { HestiaError, messageOf } from '../errors.ts'
+import { FastLane } from '../http1/fast-lane.ts'
+import type { LaneSettings } from '../http1/lane-connection.ts'
 import type { Generation } from '../reload/generation.ts'
 import { addressOf } from './address.ts'
 import { answerBrokenRequest, answerRaw, answerUnserved, framingError } from './framing.ts'
 import { requestId } from './request-id.ts'
 import { isOrdinary, offerUpgrade, serveAsOrdinary } from './upgrade.ts'
 
-interface Listening {
+interface Listener {
   readonly server: Server
+  readonly lane: FastLane
+}
+
+interface Listening extends Listener {
   readonly config: Readonly<ServerConfig>
 }
 
@@ -24,7 +30,7 @@ const CHECK_INTERVAL_MS = 5000
 export class Host {
   readonly #current: () => Generation
   #listening: Listening | undefined
-  readonly #leaving = new Set<Server>()
+  readonly #leaving = new Set<Listener>()
 
   constructor(current: () => Generation) {
     this.#current = current
@@ -58,27 +64,28 @@ export class Host {
       return {
         commit: () => {
           setTimeouts(old.server, config)
-          this.#listening = { ...old, config }
+          this.#listening = { server: old.server, lane: old.lane, config }
         },
       }
     }
-    const server = this.#make(config)
-    if (old && config.port !== 0 && config.port === old.config.port) await this.#takeOver(old, server, config)
-    else await listen(server, config)
+    const made = this.#make(config)
+    if (old && config.port !== 0 && config.port === old.config.port) await this.#takeOver(old, made.server, config)
+    else await listen(made.server, config)
     return {
       commit: () => {
-        this.#listening = { server, config }
-        if (old) this.#leave(old.server)
+        this.#listening = { ...made, config }
+        if (old) this.#leave(old)
       },
     }
   }
 
   async #takeOver(old: Listening, server: Server, config: Readonly<ServerConfig>): Promise<void> {
-    this.#leave(old.server)
+    this.#leave(old)
     try {
       await listen(server, config)
     } catch (error) {
-      this.#leaving.delete(old.server)
+      this.#leaving.delete(old)
+      old.lane.stay()
       await listen(old.server, old.config)
       throw error
     }
@@ -86,7 +93,7 @@ export class Host {
 
   /** Takes no new connections; those that are idle are closed, the others after their request. */
   stopListening(): void {
-    if (this.#listening) this.#leave(this.#listening.server)
+    if (this.#listening) this.#leave(this.#listening)
     this.#listening = undefined
   }
 
@@ -94,23 +101,26 @@ export class Host {
   async close(): Promise<void> {
     this.stopListening()
     await Promise.all(
-      [...this.#leaving].map((server) => {
+      [...this.#leaving].map(({ server, lane }) => {
         const closed = new Promise<void>((resolve) => server.once('close', resolve))
         server.closeAllConnections()
+        lane.destroy()
         return closed
       }),
     )
   }
 
-  #leave(server: Server): void {
+  #leave(listener: Listener): void {
+    const { server, lane } = listener
     if (!server.listening) return
-    this.#leaving.add(server)
-    server.once('close', () => this.#leaving.delete(server))
+    this.#leaving.add(listener)
+    server.once('close', () => this.#leaving.delete(listener))
     server.close()
     server.closeIdleConnections()
+    lane.leave()
   }
 
-  #make(config: Readonly<ServerConfig>): Server {
+  #make(config: Readonly<ServerConfig>): Listener {
     const server = createServer({
       maxHeaderSize: config.max_header_bytes,
       requestTimeout: 0,
@@ -140,7 +150,15 @@ export class Host {
     })
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => answerBrokenRequest(error, socket))
     server.on('connection', ignoreErrors)
-    return server
+    const lane = new FastLane(server, laneSettings(config, config), {
+      settings: () => {
+        const current = this.#listening?.config ?? config
+        return current.fast_lane ? laneSettings(config, current) : undefined
+      },
+      serve: (request, response) => this.#current().serve(request, response),
+      overdue: (socket) => answerBrokenRequest({ name: '', message: '', code: 'ERR_HTTP_REQUEST_TIMEOUT' }, socket),
+    })
+    return { server, lane }
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
@@ -173,6 +191,13 @@ function setTimeouts(server: Server, { head_timeout_ms, keep_alive_timeout_ms }:
   server.headersTimeout = head_timeout_ms
   server.keepAliveTimeout = keep_alive_timeout_ms
 }
+
+/** `made`: that which the listener was made from. */
+const laneSettings = (made: Readonly<ServerConfig>, current: Readonly<ServerConfig>): LaneSettings => ({
+  maxHeadBytes: made.max_header_bytes,
+  headTimeoutMs: current.head_timeout_ms,
+  keepAliveMs: current.keep_alive_timeout_ms,
+})
 
 /** A connection that breaks is no news: whoever uses it learns of it by its end. */
 function ignoreErrors(socket: Duplex): void {

@@ -132,13 +132,14 @@ export class RequestView {
    */
   async readBody(limit: number): Promise<void> {
     const stream = this.#body
-    if (!stream || Buffer.isBuffer(stream)) return
+    if (!stream) return
     const tooLarge = () =>
       new HestiaError('body_too_large', {
         message: `A body that routing looks into may have at most ${limit} bytes; see server.max_body_bytes.`,
         fields: { limit },
       })
     if (Number(this.headers['content-length']) > limit) throw tooLarge()
+    if (Buffer.isBuffer(stream)) return
     this.#askForBody?.()
     const chunks: Buffer[] = []
     let size = 0

@@ -9,7 +9,10 @@ import { streamBody } from './stream-body.ts'
 /** Methods whose requests have a body as a rule: none is said to be empty (RFC 9110, 8.6). */
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH'])
 
-/** A request as it goes out. */
+/** Bodies up to this size are copied behind their head, in bytes. */
+const SMALL = 16 * 1024
+
+/** A request as it goes out; a `Content-Length` among its headers is that of its body. */
 export interface OutgoingRequest extends RequestHead {
   readonly body: Readable | Buffer | null
   /** Longest time from the end of the request until the head of its answer, in milliseconds; 0 is any. */
@@ -81,14 +84,13 @@ export class ClientConnection implements Carrier {
       const isEmpty = WITH_BODY.has(request.method) && !has(request.headers, 'content-length')
       this.#socket.write(isEmpty ? `${head}Content-Length: 0\r\n\r\n` : `${head}\r\n`, 'latin1')
       this.#awaitHead()
-    } else if (Buffer.isBuffer(body)) {
-      this.#socket.cork()
-      this.#socket.write(`${head}Content-Length: ${body.length}\r\n\r\n`, 'latin1')
-      this.#socket.write(body)
-      this.#socket.uncork()
+      return
+    }
+    const hasLength = has(request.headers, 'content-length')
+    if (Buffer.isBuffer(body)) {
+      writeBoth(this.#socket, hasLength ? `${head}\r\n` : `${head}Content-Length: ${body.length}\r\n\r\n`, body)
       this.#awaitHead()
     } else {
-      const hasLength = has(request.headers, 'content-length')
       this.#socket.write(hasLength ? `${head}\r\n` : `${head}Transfer-Encoding: chunked\r\n\r\n`, 'latin1')
       const stop = streamBody(this.#socket, body, hasLength, (error) => this.#sent(error))
       this.#sending = { body, stop }
@@ -212,6 +214,21 @@ export class ClientConnection implements Carrier {
 
   bodyIsLate(): void {
     this.#broken(new WireError('BODY_TIMEOUT', `silent for ${this.#bodyTimeoutMs} ms`))
+  }
+}
+
+/** As one packet, if there is room for both in it. */
+function writeBoth(socket: Socket, head: string, body: Buffer): void {
+  if (body.length <= SMALL) {
+    const both = Buffer.allocUnsafe(head.length + body.length)
+    both.write(head, 'latin1')
+    body.copy(both, head.length)
+    socket.write(both)
+  } else {
+    socket.cork()
+    socket.write(head, 'latin1')
+    socket.write(body)
+    socket.uncork()
   }
 }
 

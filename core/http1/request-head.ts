@@ -1,5 +1,5 @@
 import { WireError } from './errors.ts'
-import { NOT_IN_TARGET, NOT_IN_VALUE, TOKEN } from './syntax.ts'
+import { isName, NOT_IN_TARGET, NOT_IN_VALUE, TOKEN } from './syntax.ts'
 
 /** What stands in the head of a request, `Host` apart from the rest. */
 export interface RequestHead {
@@ -12,17 +12,6 @@ export interface RequestHead {
 }
 
 const bad = (message: string): WireError => new WireError('BAD_REQUEST', message)
-
-/** Names that are valid; almost all requests have the same few. */
-const known = new Set<string>()
-const MOST_KNOWN = 1000
-
-function isName(name: string): boolean {
-  if (known.has(name)) return true
-  if (!TOKEN.test(name)) return false
-  if (known.size < MOST_KNOWN) known.add(name)
-  return true
-}
 
 /**
  * The head of a request on a connection that is kept, without the empty line at its end, one character for each byte.

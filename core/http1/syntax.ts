@@ -1,6 +1,18 @@
 /** A method, or the name of a header (RFC 9110, 5.6.2). */
 export const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
+/** Names that are valid; almost all heads have the same few. */
+const names = new Set<string>()
+const MOST_NAMES = 1000
+
+/** Whether a header can have this name. */
+export function isName(name: string): boolean {
+  if (names.has(name)) return true
+  if (!TOKEN.test(name)) return false
+  if (names.size < MOST_NAMES) names.add(name)
+  return true
+}
+
 /** What no value of a header may hold, one character for each byte (RFC 9110, 5.5). */
 export const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 

@@ -12,6 +12,7 @@ import { decorateCaller } from '../http/caller.ts'
 import { answerBadUrl, answerErrors } from '../http/error-handler.ts'
 import { decorateHeaderEdits } from '../http/header-edits.ts'
 import { answerNotFound } from '../http/not-found.ts'
+import { onceClosed } from '../http/once-closed.ts'
 import { requestId } from '../http/request-id.ts'
 import { requestLog } from '../http/request-log.ts'
 import { keepRouteTable } from '../http/route-table.ts'
@@ -161,15 +162,8 @@ export class Generation {
 
   /** Serves a request; the generation stays alive until its response is closed. */
   serve(request: IncomingMessage, response: ServerResponse): void {
-    if (response.socket) {
-      this.#open++
-      response.once('close', this.#closed)
-    } else {
-      // Pipelined behind another: should the connection end before its turn, the response never tells.
-      const done = this.lease()
-      response.once('close', done)
-      request.socket.once('close', done)
-    }
+    this.#open++
+    onceClosed(response, this.#closed)
     this.app.routing(request, response)
   }
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { HestiaError } from 'hestia'
+import { type HestiaError, onceClosed } from 'hestia'
 import { incomingHeaders } from './incoming-headers.ts'
 import { discard } from './request-body.ts'
 import type { Mapping } from './rewrite.ts'
@@ -184,9 +184,7 @@ export class ClientAnswer implements Answer {
   }
 
   onceClosed(closed: () => void): void {
-    this.#response.once('close', closed)
-    // A response that waits behind another one on its connection has no socket yet and hears nothing of its end.
-    if (!this.#response.socket) this.#incoming.socket.once('close', closed)
+    onceClosed(this.#response, closed)
   }
 
   /** For a moment after the head. */

@@ -46,8 +46,9 @@ export function dispatch(job: Job, { upstream, target, headers, body, fresh }: D
   upstream.connections.pool.send(request, attempt, fresh)
 }
 
-/** Headers for the service. @throws {HestiaError} `loop_detected`. */
-export function headersFor({ view, rawHeaders, edits, scheme, prefix }: Job, { options }: Upstream, pseudonym: string): string[] {
+/** Headers for the service, with the body that it is sent. @throws {HestiaError} `loop_detected`. */
+export function headersFor(job: Job, { options }: Upstream, pseudonym: string, body: RequestBody | Buffer | undefined): string[] {
+  const { view, rawHeaders, edits, scheme, prefix } = job
   return outgoingHeaders({
     rawHeaders,
     edits,
@@ -58,7 +59,7 @@ export function headersFor({ view, rawHeaders, edits, scheme, prefix }: Job, { o
     prefix,
     pseudonym,
     forwarded: options.forwarded,
-    keepLength: !Buffer.isBuffer(view.rawBody),
+    keepLength: !Buffer.isBuffer(body) || Number(view.headers['content-length']) === body.length,
   })
 }
 

@@ -195,16 +195,17 @@ export class Exchange implements AttemptOwner {
     const { view, answer } = this.#job
     let upstream: Upstream
     let headers: string[]
+    let body: RequestBody | Buffer | undefined
     let fitted: ReturnType<NonNullable<FrontDoor['fit']>> | undefined
     try {
       upstream = this.#upstreams.of(instance)
-      headers = headersFor(this.#job, upstream, this.#upstreams.pseudonym)
       fitted = this.#job.door?.fit?.(view, instance)
+      body = fitted?.body ?? this.#bodyToSend()
+      headers = headersFor(this.#job, upstream, this.#upstreams.pseudonym, body)
     } catch (thrown) {
       this.#fail(thrown)
       return
     }
-    const body = fitted?.body ?? this.#bodyToSend()
     const attempt = new Attempt(this, instance, lease, answer, mappingOf(this.#job, upstream))
     this.#attempt = attempt
     const target = fitted?.target ?? view.target

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import { addressOf, asError, type Forward, HestiaError, RequestView, upgradeOf } from 'hestia'
+import { addressOf, asError, type Forward, HestiaError, onceClosed, RequestView, upgradeOf, wholeBodyOf } from 'hestia'
 import { ClientAnswer } from './answer.ts'
 import { Collector } from './collector.ts'
 import { Exchange } from './exchange.ts'
@@ -31,7 +31,7 @@ export function makeForward(app: FastifyInstance, upstreams: Upstreams): Forward
         target: target ?? address?.target ?? raw.url ?? '/',
         headers: raw.headers,
         clientAddress: raw.socket.remoteAddress,
-        body: upgrade || !hasBody(raw) ? undefined : raw,
+        body: upgrade || !hasBody(raw) ? undefined : (wholeBodyOf(raw) ?? raw),
         signal: signalOf(reply.raw),
         patienceMs: patience?.waitMs,
         trace: request.trace,
@@ -99,10 +99,6 @@ function leaving(response: ServerResponse): AbortSignal {
     if (!response.writableFinished) controller.abort(new Error('the client has left'))
   }
   if (response.closed || response.req.socket.destroyed) leave()
-  else {
-    response.once('close', leave)
-    // Behind another answer on the same connection it has no socket yet.
-    if (!response.socket) response.req.socket.once('close', leave)
-  }
+  else onceClosed(response, leave)
   return controller.signal
 }

@@ -50,10 +50,8 @@ export function sendByNode(upstream: Upstream, request: NodeRequest, attempt: At
 function headersOf({ headers, upgrade, expects, trailer, body }: NodeRequest): string[] {
   if (upgrade !== undefined) return [...headers, 'Connection', 'Upgrade', 'Upgrade', upgrade]
   const all = [...headers, ...(expects ? ['Expect', '100-continue'] : []), ...(trailer === undefined ? [] : ['Trailer', trailer])]
-  if (Buffer.isBuffer(body)) return [...all, 'Content-Length', String(body.length)]
-  return all.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
-    ? all
-    : [...all, 'Transfer-Encoding', 'chunked']
+  if (all.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')) return all
+  return Buffer.isBuffer(body) ? [...all, 'Content-Length', String(body.length)] : [...all, 'Transfer-Encoding', 'chunked']
 }
 
 /** Wires one `ClientRequest` to an attempt. */

@@ -15,7 +15,7 @@ export interface OutgoingHead {
   /** Hestia's own name in `Via`. */
   readonly pseudonym: string
   readonly forwarded: boolean
-  /** Whether `Content-Length` still holds; not when the bytes were read and are sent as a whole. */
+  /** Whether `Content-Length` still holds; not for another body than the client's. */
   readonly keepLength: boolean
 }
 

@@ -1,0 +1,160 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import t, { type Test } from 'tap'
+import { startGateway } from '../../helpers/gateway.ts'
+import { sendRaw } from '../../helpers/raw.ts'
+import { until } from '../../helpers/until.ts'
+import { streamUpstream } from '../../helpers/upstream.ts'
+
+/** Says by whom a request is served, and refuses what asks for it; as any plugin could. */
+const WITNESS = `export default {
+  name: 'witness',
+  setup (app) {
+    app.addHook('onRequest', async (request, reply) => {
+      reply.header('x-way', reply.raw.constructor.name)
+      reply.header('x-listeners', request.raw.socket.listenerCount('close'))
+      if (request.headers['x-refuse']) return reply.code(403).send({ error: 'refused' })
+      if (request.headers['x-slow']) await new Promise((resolve) => setTimeout(resolve, 20))
+    })
+    app.post('/echo', (request) => request.body)
+    app.get('/stream', (request, reply) => reply.send(require('node:stream').Readable.from(['a', 'b', 'c'])))
+  },
+}
+`.replace("require('node:stream').Readable", 'Readable')
+
+async function scene(t: Test, server = '') {
+  const upstream = await streamUpstream(t, (request, response) => {
+    const path = request.url ?? ''
+    if (path === '/hold') response.write('begun')
+    else if (path === '/later') setTimeout(() => response.end('at last'), 50)
+    else if (path.startsWith('/big')) response.end(Buffer.alloc(Number(path.slice(5)), 'x'))
+    else response.end(`${request.method} ${path}`)
+  })
+  const gateway = await startGateway(t, {
+    config: `server: { ${server} }\nplugins: { defaults: false, proxy: {}, queue: {}, api: {}, witness: {} }\nservices: { up: { base_url: "${upstream.url}", warmup_ms: 0 } }\n`,
+    files: { 'plugins/witness.ts': `import { Readable } from 'node:stream'\n${WITNESS}` },
+  })
+  await gateway.instance('up').start()
+  return gateway
+}
+
+const request = (line: string, ...headers: string[]): string =>
+  `${[`${line} HTTP/1.1`, 'Host: x', ...headers].join('\r\n')}\r\n\r\n`
+const ways = (received: string): string[] => [...received.matchAll(/x-way: (\w+)/g)].map(([, way]) => way!)
+
+/** One connection, on which each text is sent when the one before it was answered. */
+async function talk(port: number, texts: readonly (readonly [text: string, answered: RegExp])[]): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  let received = ''
+  socket.on('data', (bytes) => (received += bytes.toString('latin1')))
+  for (const [text, answered] of texts) {
+    const from = received.length
+    socket.write(text, 'latin1')
+    await until(() => answered.test(received.slice(from)), `${answered} after ${JSON.stringify(text)} in ${received.slice(from)}`)
+  }
+  socket.destroy()
+  return received
+}
+
+t.test('R2 plain requests take the fast lane, one after the other; what is not plain takes its connection along', async (t) => {
+  const { port } = await scene(t)
+  const plain = [request('GET /services/up/a'), /GET \/a$|GET \/a\r\n0\r\n\r\n$/] as const
+  const received = await talk(port, [
+    plain,
+    plain,
+    [`${request('POST /services/up/b', 'Content-Length: 3')}abc`, /POST \/b/],
+    [request('GET /__health'), /\{"status":"ok"\}/],
+    [`${request('POST /echo', 'Content-Type: application/json', 'Content-Length: 7')}{"a":1}`, /\{"a":1\}/],
+    [request('GET /stream'), /c\r\n0\r\n\r\n$/],
+    [request('HEAD /services/up/a'), /\r\n\r\n$/],
+    [`${request('POST /services/up/c', 'Transfer-Encoding: chunked')}3\r\nabc\r\n0\r\n\r\n`, /POST \/c/],
+    plain,
+  ])
+  t.same(ways(received), [...Array(7).fill('LaneResponse'), 'ServerResponse', 'ServerResponse'])
+})
+
+t.test('R22 hooks of plugins see and refuse requests of the lane as any other', async (t) => {
+  const { port } = await scene(t)
+  const received = await talk(port, [
+    [request('GET /services/up/a', 'X-Refuse: 1'), /\{"error":"refused"\}/],
+    [request('GET /services/up/a', 'X-Slow: 1'), /GET \/a/],
+  ])
+  t.match(received, /^HTTP\/1\.1 403 Forbidden\r\n.*HTTP\/1\.1 200 OK\r\n/s)
+  t.same(ways(received), ['LaneResponse', 'LaneResponse'])
+})
+
+t.test('R2 requests that come together are answered in order', async (t) => {
+  const { port } = await scene(t)
+  const received = await talk(port, [
+    [
+      request('GET /services/up/1', 'X-Slow: 1') + request('GET /services/up/2') + request('GET /services/up/3'),
+      /GET \/1.*GET \/2.*GET \/3/s,
+    ],
+  ])
+  t.same(ways(received), Array(3).fill('ServerResponse'))
+  const burst = [request('GET /services/up/1').repeat(20) + request('GET /services/up/last'), /GET \/last/] as const
+  const alone = [request('GET /services/up/alone'), /GET \/alone/] as const
+  const counts = [...(await talk(port, [burst, alone, burst, burst, alone])).matchAll(/x-listeners: (\d+)/g)].map(([, n]) => n)
+  t.equal(counts.at(-1), counts[21], 'nothing of them stays on the connection')
+  const late = connect(port, '127.0.0.1')
+  let answers = ''
+  late.on('data', (bytes) => (answers += String(bytes)))
+  late.write(request('GET /services/up/1', 'X-Slow: 1'))
+  await new Promise((resolve) => setImmediate(resolve))
+  late.write(request('GET /services/up/2'))
+  await until(() => /GET \/1.*GET \/2/s.test(answers), 'both answers')
+  late.destroy()
+})
+
+t.test('server.fast_lane: false leaves everything to node:http, from the next connection on', async (t) => {
+  const gateway = await scene(t)
+  const once = async () => ways(await talk(gateway.port, [[request('GET /services/up/a'), /GET \/a/]]))
+  t.same(await once(), ['LaneResponse'])
+  const { readFile } = await import('node:fs/promises')
+  const text = await readFile(`${gateway.dir}/hestia_config.yml`, 'utf8')
+  await gateway.configure(text.replace('port: 0', 'port: 0, fast_lane: false'))
+  await gateway.gateway.reload()
+  t.same(await once(), ['ServerResponse'])
+})
+
+t.test('R2 a client that leaves in the middle is noticed, and one that reads slowly is waited for', async (t) => {
+  const gateway = await scene(t)
+  const up = gateway.instance('up')
+  const socket = connect(gateway.port, '127.0.0.1')
+  socket.write(request('GET /services/up/hold'))
+  await once(socket, 'data')
+  t.equal(up.inFlight, 1)
+  socket.destroy()
+  await until(() => up.inFlight === 0, 'the request to end')
+  const slow = connect(gateway.port, '127.0.0.1')
+  const size = 30_000_000
+  slow.write(request(`GET /services/up/big-${size}`))
+  await once(slow, 'readable')
+  t.equal(up.inFlight, 1, 'it is not read, and not held in memory')
+  let read = 0
+  slow.on('data', (bytes) => (read += bytes.length))
+  await until(() => up.inFlight === 0 && read > size, 'all of it')
+  slow.destroy()
+})
+
+t.test('connections of the lane are not kept for ever', async (t) => {
+  const { port } = await scene(t, 'head_timeout_ms: 60, keep_alive_timeout_ms: 60')
+  t.match(await sendRaw(port, ''), /^HTTP\/1\.1 408 .*head_timeout_ms/s, 'nothing comes')
+  t.match(await sendRaw(port, request('GET /services/up/a')), /^HTTP\/1\.1 200 OK/, 'nothing more comes')
+  t.match(await sendRaw(port, request('GET /services/up/a', 'Connection: close')), /Connection: close\r\n.*GET \/a/s)
+})
+
+t.test('the gateway ends: idle connections at once, busy ones with their answer', async (t) => {
+  const gateway = await scene(t)
+  const [idle, busy] = [connect(gateway.port, '127.0.0.1'), connect(gateway.port, '127.0.0.1')]
+  let received = ''
+  busy.on('data', (bytes) => (received += String(bytes)))
+  idle.write(request('GET /services/up/a'))
+  await once(idle, 'data')
+  busy.write(request('GET /services/up/later'))
+  await until(() => gateway.instance('up').inFlight === 1, 'the request')
+  const ended = [once(idle.resume(), 'close'), once(busy, 'close')]
+  gateway.gateway.host.stopListening()
+  await Promise.all(ended)
+  t.match(received, /Connection: keep-alive\r\n.*at last/s)
+})
