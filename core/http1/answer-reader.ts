@@ -104,25 +104,18 @@ export class AnswerReader {
   }
 
   #readBody({ framing }: ResponseHead, bytes: Buffer): number {
-    switch (framing) {
-      case 'none':
-        this.#done = true
-        return bytes.length
-      case 'length': {
-        const own = bytes.length > this.#left ? bytes.subarray(0, this.#left) : bytes
-        this.#left -= own.length
-        this.#pass(own)
-        this.#done = this.#left === 0
-        return bytes.length - own.length
-      }
-      case 'chunked': {
-        const taken = this.#chunks!.decode(bytes, this.#pass)
-        this.#done = this.#chunks!.done
-        return bytes.length - taken
-      }
-      case 'close':
-        this.#pass(bytes)
-        return 0
+    let taken = bytes.length
+    if (framing === 'chunked') {
+      taken = this.#chunks!.decode(bytes, this.#pass)
+      this.#done = this.#chunks!.done
+    } else if (framing === 'close') this.#pass(bytes)
+    else {
+      // Without a body there is nothing left to begin with.
+      if (taken > this.#left) taken = this.#left
+      this.#left -= taken
+      this.#pass(taken < bytes.length ? bytes.subarray(0, taken) : bytes)
+      this.#done = this.#left === 0
     }
+    return bytes.length - taken
   }
 }

@@ -58,26 +58,20 @@ export class ChunkedDecoder {
   /** A whole line; of trailers, the whole section so far. */
   #read(): void {
     const line = this.#line
-    switch (this.#state) {
-      case 'size': {
-        const size = SIZE_LINE.exec(line.slice(0, -2))?.[1]
-        if (size === undefined) throw bad(`${JSON.stringify(line.slice(0, 40))} is no size of a chunk`)
-        this.#left = Number.parseInt(size, 16)
-        this.#state = this.#left === 0 ? 'trailers' : 'data'
-        break
-      }
-      case 'end of data':
-        if (line !== '\r\n') throw bad('a chunk is longer than it says')
-        this.#state = 'size'
-        break
-      case 'trailers': {
-        if (line !== '\r\n' && !line.endsWith('\r\n\r\n')) return
-        const trailers = parseHeaderLines(line.slice(0, -2), 0)
-        if (!trailers) throw bad('one of its trailer lines is not valid')
-        this.trailers = trailers
-        this.#state = 'done'
-        break
-      }
+    if (this.#state === 'size') {
+      const size = SIZE_LINE.exec(line.slice(0, -2))?.[1]
+      if (size === undefined) throw bad(`${JSON.stringify(line.slice(0, 40))} is no size of a chunk`)
+      this.#left = Number.parseInt(size, 16)
+      this.#state = this.#left === 0 ? 'trailers' : 'data'
+    } else if (this.#state === 'end of data') {
+      if (line !== '\r\n') throw bad('a chunk is longer than it says')
+      this.#state = 'size'
+    } else {
+      if (line !== '\r\n' && !line.endsWith('\r\n\r\n')) return
+      const trailers = parseHeaderLines(line.slice(0, -2), 0)
+      if (!trailers) throw bad('one of its trailer lines is not valid')
+      this.trailers = trailers
+      this.#state = 'done'
     }
     this.#line = ''
   }

@@ -27,7 +27,7 @@ function read(this: Connected, size: number): boolean {
 }
 
 /** Option of `net.connect` for sockets of a pool: without it each read allocates, and passes a stream on its way. */
-export const onread: OnReadOpts = { buffer, callback: read as OnReadOpts['callback'] }
+export const onread: OnReadOpts = { buffer, callback: read }
 
 /** Connections to one service, as many as there are requests at once; the one used last is used next. */
 export class ClientPool implements Keeper {
@@ -56,9 +56,7 @@ export class ClientPool implements Keeper {
       listener.onError(thrown as Error)
       return
     }
-    while (!fresh) {
-      const connection = this.#idle.pop()
-      if (!connection) break
+    for (let connection = fresh ? undefined : this.#idle.pop(); connection; connection = this.#idle.pop()) {
       if (connection.usable) {
         connection.send(head, request, listener)
         return

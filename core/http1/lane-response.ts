@@ -125,7 +125,7 @@ export class LaneResponse extends ServerResponse {
   override write(chunk: unknown, ...rest: unknown[]): boolean {
     if (!this.#isShort) {
       this.#inherit()
-      return super.write(chunk as Buffer, ...(rest as []))
+      return super.write(chunk, ...(rest as []))
     }
     const bytes = chunk as Buffer
     if (bytes.length === 0 || this.destroyed || !this.#hasBody) return true

@@ -138,7 +138,7 @@ export class Upstreams {
       rejectUnauthorized: reject_unauthorized,
       ...(ca_file === undefined ? {} : { ca: readFileSync(resolve(this.#folder, ca_file)) }),
     }
-    const connect = buildConnector({ ...how, onread } as buildConnector.BuildOptions)
+    const connect = buildConnector({ ...how, onread })
     const made: Connections = {
       pool: new ClientPool((opened) => connect(place, (...[error, socket]) => opened(error, socket))),
       connect: buildConnector({ ...how, allowHalfOpen: true }),
