@@ -80,6 +80,7 @@ function endOfSegment(url: string, from: number): number {
 }
 
 function decode(segment: string): string {
+  if (!segment.includes('%')) return segment
   try {
     return decodeURIComponent(segment)
   } catch {

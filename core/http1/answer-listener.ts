@@ -6,7 +6,7 @@ export interface Carrier {
   resume(listener: AnswerListener): void
 }
 
-/** Hears what comes of one request: `onConnect`, heads, data, and then one of `onComplete` and `onError`. */
+/** Hears what comes of one request: `onConnect`, heads, data, lulls, and then one of `onComplete` and `onError`. */
 export interface AnswerListener {
   /** A connection stands; the request goes out next, if it is not aborted here. */
   onConnect(carrier: Carrier): void
@@ -17,6 +17,8 @@ export interface AnswerListener {
   onHeaders(status: number, headers: readonly string[], reason: string): void
   /** Part of the body, its own to keep. False: no more for now, please. */
   onData(chunk: Buffer): boolean
+  /** Nothing more is there for now, though the answer is not whole: what was held back to go out with it should go. */
+  onLull(): void
   onComplete(trailers: readonly string[]): void
   onError(error: Error): void
 }

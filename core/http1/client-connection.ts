@@ -152,6 +152,7 @@ export class ClientConnection implements Carrier {
     }
     if (hadHead) this.#bodyTimer?.refresh()
     else if (reader.head && this.#bodyTimeoutMs > 0) this.#bodyTimer = setTimeout(bodyIsLate, this.#bodyTimeoutMs, this).unref()
+    if (reader.head) this.#listener.onLull()
     return reader.more
   }
 

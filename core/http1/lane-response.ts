@@ -42,7 +42,7 @@ function httpDate(): string {
 
 /**
  * A response of node:http with a shorter way for a head that is given whole, as names and values in turn: it then writes to the
- * socket itself, the same bytes. Used in any other way it is the response that it inherits from.
+ * socket itself, the same bytes, and is closed as soon as they are with the system. Used in any other way it is the response that it inherits from.
  */
 export class LaneResponse extends ServerResponse {
   readonly #socket: Socket
@@ -194,7 +194,7 @@ export class LaneResponse extends ServerResponse {
     this.#pending = undefined
     if (pending) this.#socket.write(Buffer.concat([pending, Buffer.from(last, 'latin1')]))
     else if (last !== '') this.#socket.write(last, 'latin1')
-    if (this.#socket.writableLength === 0) process.nextTick(done, this)
+    if (this.#socket.writableLength === 0) this.done()
     else this.#socket.write('', () => this.done())
     return this
   }

@@ -31,6 +31,8 @@ export interface Answer {
    * @throws when it can't be passed on.
    */
   head(status: number, reason: string, headers: RawHeaders, mapping: Mapping | undefined, source: Source): boolean
+  /** No more comes for now: what is held back to be sent with it goes out. */
+  flush(): void
   /** Part of the body. Answers false when no more should come for now. */
   data(chunk: Buffer): boolean
   end(trailers: RawHeaders): void
@@ -130,8 +132,6 @@ export class ClientAnswer implements Answer {
     if (decided) for (const part of decided) headers.push(part)
     this.#source = source
     this.#write(status, reason, headers)
-    // Usually body and end come in the same tick and one packet will do; if not, the head must not wait for them.
-    process.nextTick(flush, this)
     return isEventStream
   }
 
@@ -187,7 +187,7 @@ export class ClientAnswer implements Answer {
     onceClosed(this.#response, closed)
   }
 
-  /** For a moment after the head. */
+  /** Usually body and end come together and one packet will do; if not, the head must not wait for them. */
   flush(): void {
     if (!this.#wrote && !this.#ended && !this.#response.destroyed) this.#response.flushHeaders()
   }
@@ -213,8 +213,6 @@ export class ClientAnswer implements Answer {
     } else response.writeHead(status, ...(phrase as [string]), headers as never)
   }
 }
-
-const flush = (answer: ClientAnswer): void => answer.flush()
 
 /**
  * Ends a connection so that it can't be taken for a regular end. `resetAndDestroy` ends it regularly first, and the other side

@@ -77,6 +77,10 @@ export class Attempt implements AnswerListener, Source {
     return this.#answer.data(chunk)
   }
 
+  onLull(): void {
+    if (!this.#over) this.#answer.flush()
+  }
+
   onComplete(trailers: RawHeaders): void {
     if (this.#over) return
     this.#over = true

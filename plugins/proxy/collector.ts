@@ -37,6 +37,8 @@ export class Collector implements Answer {
 
   proceed(): void {}
 
+  flush(): void {}
+
   head(status: number, statusText: string, raw: RawHeaders): boolean {
     const { headers, isEventStream } = incomingHeaders(raw, status, {
       mapping: undefined,

@@ -24,9 +24,6 @@ import { RequestBody } from './request-body.ts'
 import { Retries } from './retries.ts'
 import type { Upstream, Upstreams } from './upstreams.ts'
 
-/** How long a request whose service refuses connections while it serves others waits for the next try, in milliseconds. */
-const REFUSED_PAUSE_MS = 100
-
 /**
  * One request on its way: where (routing), when (admission), there and back (attempts). It holds at most one lease, and gives
  * it back once, when the client has its answer or has left. On the way of a hot instance nothing waits.
@@ -274,15 +271,19 @@ export class Exchange implements AttemptOwner {
     const decision = this.#decision
     if (!decision || this.#over) return
     if (instance.cooling && this.#fallBack(decision, error)) return
-    if (inVain || retries.repeatedFor || instance.cooling || this.#job.view.passive) {
+    if (inVain || instance.cooling || this.#job.view.passive) {
       this.#fail(error)
       return
     }
-    retries.repeatedFor = error
     const same = { ...decision, instance }
     // Still hot: others are being served, or will be refused in a moment, the last of whom brings it down.
-    if (instance.state === 'hot') setTimeout(() => this.#admit(same), REFUSED_PAUSE_MS)
-    else this.#admit(same)
+    const pauseMs = instance.state === 'hot' ? retries.pauseMs() : undefined
+    if (pauseMs !== undefined) setTimeout(() => this.#admit(same), pauseMs)
+    else if (retries.repeatedFor) this.#fail(error)
+    else {
+      retries.repeatedFor = error
+      this.#admit(same)
+    }
   }
 
   #fail(thrown: unknown): void {

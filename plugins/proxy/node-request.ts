@@ -162,6 +162,7 @@ class Exchanged implements Carrier {
       })
     try {
       attempt.onHeaders(response.statusCode ?? 0, response.rawHeaders, response.statusMessage ?? '')
+      process.nextTick(() => attempt.onLull())
     } catch (thrown) {
       this.#request.destroy()
       this.#fail(thrown as Error)

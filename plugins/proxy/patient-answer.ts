@@ -45,6 +45,7 @@ export class PatientAnswer implements Answer, Source {
     if (this.#ahead || !this.#door.keepsAlive?.(this.#request)) return
     this.#ahead = true
     this.#inner.head(200, 'OK', HEAD, undefined, this)
+    this.#inner.flush()
     this.#comment()
     this.#timer = setInterval(() => this.#comment(), COMMENT_INTERVAL_MS)
     this.#inner.onceClosed(() => clearInterval(this.#timer))
@@ -70,6 +71,10 @@ export class PatientAnswer implements Answer, Source {
     if (status !== 200 || !isEventStream || headerOf(headers, 'content-encoding') !== '')
       this.#kept = { status, type, chunks: [], size: 0 }
     return isEventStream
+  }
+
+  flush(): void {
+    this.#inner.flush()
   }
 
   data(chunk: Buffer): boolean {

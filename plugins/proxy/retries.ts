@@ -1,6 +1,12 @@
 import type { HestiaError, Instance } from 'hestia'
 import type { Job } from './job.ts'
 
+/**
+ * How long a request whose service refuses connections while it serves others waits for its next tries, in milliseconds: some
+ * services refuse for a moment, and the last of those that are refused brings down one that has gone.
+ */
+const PAUSES_MS = [50, 100, 200, 400, 800]
+
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 /** What a request has tried already, and so what it may still try: each thing once. Made when the first try fails. */
@@ -10,6 +16,7 @@ export class Retries {
   #fellBack = false
   /** Why the same instance is tried once more. */
   repeatedFor: HestiaError | undefined
+  #pauses = 0
 
   /** Instances that were not reached. */
   get tried(): ReadonlySet<Instance> {
@@ -29,6 +36,11 @@ export class Retries {
     if (this.#renewed || upgrade || !isThere || !IDEMPOTENT.has(view.method)) return false
     this.#renewed = true
     return true
+  }
+
+  /** How long to wait for the next try at an instance that is in use by others, in milliseconds; undefined when that was long enough. */
+  pauseMs(): number | undefined {
+    return PAUSES_MS[this.#pauses++]
   }
 
   /** Where to go instead of an instance that could not be started; undefined when there is nothing, or it was tried. */

@@ -106,6 +106,7 @@ const byPool = (pool: ClientPool): Promise<Read> =>
         read!.body += chunk.toString('latin1')
         return true
       },
+      onLull: () => undefined,
       onComplete: (trailers) => resolve({ ...read!, trailers: [...trailers] }),
       onError: () => resolve(undefined),
     })

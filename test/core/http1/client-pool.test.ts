@@ -27,6 +27,7 @@ class Heard implements AnswerListener {
     this.chunks.push(chunk)
     return !this.full
   }
+  onLull(): void {}
   onComplete(trailers: readonly string[]): void {
     this.trailers = trailers
   }
