@@ -7,6 +7,7 @@ import { addCompletion } from './commands/completion.ts'
 import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
 import { addLogs } from './commands/logs.ts'
+import { addMigrate } from './commands/migrate.ts'
 import { addNew } from './commands/new.ts'
 import { addPlugins } from './commands/plugins.ts'
 import { addReload } from './commands/reload.ts'
@@ -40,6 +41,7 @@ export function makeProgram(): Command {
     addServe,
     addCheck,
     addInit,
+    addMigrate,
     addStatus,
     addStart,
     addStop,

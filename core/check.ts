@@ -31,11 +31,12 @@ const problemsOf = (thrown: unknown, file: string): readonly Problem[] =>
  * Checks a configuration and the plugins and strategies beside it as a start would, and those plugins of the user too that are off.
  * Code of the files is loaded, but no plugin is set up: nothing is started, opened or listened on.
  * @param options.shipped also loads shipped plugins that are off
+ * @param options.text what the configuration is to say, instead of what its file says
  */
 export async function check(
   configFile: string,
   env: Readonly<Record<string, string | undefined>>,
-  { shipped = false }: { readonly shipped?: boolean } = {},
+  { shipped = false, text }: { readonly shipped?: boolean; readonly text?: string } = {},
 ): Promise<CheckResult> {
   const sources = new Sources(configFile)
   const { file, modules, show } = sources
@@ -46,7 +47,7 @@ export async function check(
     let plan: Plan | undefined
     try {
       const planner = new Planner({ file, env, modules, show })
-      plan = await planner.plan(planner.read(), new Map(), strategies.known())
+      plan = await planner.plan(text ?? planner.read(), new Map(), strategies.known())
     } catch (thrown) {
       problems.push(...problemsOf(thrown, file))
     }
