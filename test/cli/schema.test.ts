@@ -1,56 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { Ajv } from 'ajv'
 import t from 'tap'
-import { parse } from 'yaml'
 import { check } from '../../core/check.ts'
 import { formatProblem } from '../../core/problem.ts'
-import { RootConfig } from '../../schemas/config.ts'
+import { environmentFor, marked } from '../helpers/editor.ts'
+import { ROOT } from '../helpers/markdown.ts'
 import { plainNode } from '../helpers/plain-node.ts'
-
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const schema = JSON.parse(readFileSync(join(ROOT, 'hestia.schema.json'), 'utf8')) as object
-const validate = new Ajv({ strict: false, allErrors: true }).compile(schema)
-
-/** What an editor would mark in a text. */
-function marked(text: string): string[] {
-  validate(parse(text, { merge: true }))
-  return (validate.errors ?? []).map(
-    ({ instancePath, message, params }) => `${instancePath} ${message} ${JSON.stringify(params)}`,
-  )
-}
-
-/** Every variable that a text asks for, set to something. */
-function environmentFor(text: string): Record<string, string> {
-  const names = [...text.matchAll(/\$\{([A-Za-z_]\w*)\}/g)].map(([, name]) => name!)
-  return Object.fromEntries(
-    names.map((name) => [name, /URL/.test(name) ? 'http://192.168.1.2:1' : 'a-value-of-twenty-characters']),
-  )
-}
-
-const ROOT_KEYS = new Set(Object.keys(RootConfig.properties))
-
-/** YAML in a Markdown file that is a configuration or a part of one, whole enough to be read by the loader. */
-function fencesOf(file: string): { readonly name: string; readonly text: string }[] {
-  const text = readFileSync(join(ROOT, file), 'utf8')
-  return [...text.matchAll(/^```ya?ml\n([\s\S]*?)^```/gm)].flatMap(({ 1: body = '', index }) => {
-    // What is left out cannot be checked.
-    if (/\.\.\.?(?:["\s,}]|$)/m.test(body)) return []
-    const value: unknown = parse(body, { merge: true, logLevel: 'silent' })
-    const isConfig =
-      typeof value === 'object' &&
-      value !== null &&
-      Object.keys(value).length > 0 &&
-      Object.keys(value).every((key) => ROOT_KEYS.has(key))
-    return isConfig ? [{ name: `${file}:${text.slice(0, index).split('\n').length}`, text: body }] : []
-  })
-}
-
-/** What the rest of a configuration, or the machine, would have to add to a part of it. */
-const ELSEWHERE =
-  /the plugin "[\w-]+" is off|expected a key of "machines"|expected the name of a strategy|there is no plugin of this name.*package of npm|file .* cannot be read|could not be read|ENOENT/
 
 t.test('the schema in the repository is that of the plugins, and the docs are those of the commands', (t) => {
   const [env, ...args] = plainNode('--import', 'tsx', 'scripts/generate-cli-docs.ts', '--check')
@@ -66,19 +22,6 @@ t.test('R17 R30 every configuration that is shipped goes through the schema and 
     t.strictSame(marked(text), [], file)
     const { problems } = await check(join(ROOT, file), environmentFor(text))
     t.strictSame(problems.map(formatProblem), [], file)
-  }
-})
-
-t.test('R17 R30 so does every configuration in the docs, as far as it goes', async (t) => {
-  const docs = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'))
-  const fences = ['README.md', 'strategies/README.md', ...docs.map((name) => `docs/${name}`)].flatMap(fencesOf)
-  t.ok(fences.length >= 10, `${fences.length} found`)
-  const dir = t.testdir(Object.fromEntries(fences.map(({ text }, index) => [`${index}.yml`, text])))
-  for (const [index, { name, text }] of fences.entries()) {
-    const { problems } = await check(join(dir, `${index}.yml`), environmentFor(text))
-    const own = problems.map(formatProblem).filter((problem) => !ELSEWHERE.test(problem))
-    t.strictSame(own, [], name)
-    t.strictSame(marked(text), [], `${name} in an editor`)
   }
 })
 
