@@ -1,9 +1,25 @@
+import { execFile, execFileSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
+import { freePort } from '../helpers/free-port.ts'
 import { startGateway } from '../helpers/gateway.ts'
-import { fencesOf } from '../helpers/markdown.ts'
+import { type Fence, fencesOf, ROOT } from '../helpers/markdown.ts'
 import { sampleFile } from '../helpers/sample-code.ts'
 import { until } from '../helpers/until.ts'
 import { httpUpstream } from '../helpers/upstream.ts'
+
+const run = promisify(execFile)
+
+function hasCurl(): boolean {
+  try {
+    execFileSync('curl', ['--version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** A file of code that a page shows. */
 function shown(page: string, path: string): string {
@@ -45,3 +61,43 @@ t.test('R15 the plugin of the README answers, and hears of starts', async (t) =>
   })
   t.equal(await (await fetch(`${url}/greeting`)).text(), '{"word":"Good evening","services":1}', 'as docs/plugins.md shows')
 })
+
+/** What is typed in a session, and what is shown of each answer. */
+function sessionOf({ text }: Fence): { command: string; shown: string }[] {
+  return text
+    .split(/^\$ /m)
+    .slice(1)
+    .map((part) => {
+      const [command = '', ...lines] = part.trimEnd().split('\n')
+      return { command: command.replace(/\s+#.*$/, ''), shown: lines.join('\n').trim() }
+    })
+}
+
+/** Numbers differ from run to run, and `...` stands for more. */
+const patternOf = (shown: string): RegExp => {
+  const parts = shown.split(/\s*\.\.\./).map((part) => part.replaceAll(/[{}[\]().*+?^$|\\]/g, '\\$&').replaceAll(/\d+/g, '\\d+'))
+  return new RegExp(`^${parts.join('[^\\n]*').replaceAll(/\s*\n\s*/g, '\\s+')}`)
+}
+
+t.test(
+  'R1 R5 R9 the first session of the README goes as it is shown',
+  { skip: hasCurl() ? false : 'curl is not here' },
+  async (t) => {
+    const session = sessionOf(fencesOf('README.md').find(({ lang }) => lang === 'console')!)
+    t.ok(session.length >= 5)
+    const [demo, program] = await Promise.all([freePort(), readFile(join(ROOT, 'examples', 'demo-service.mjs'), 'utf8')])
+    const { url, instance } = await startGateway(t, {
+      config: await readFile(join(ROOT, 'hestia_config.yml'), 'utf8').then((text) => text.replace('port: 8080', 'port: 0')),
+      files: { 'examples/demo-service.mjs': program },
+      // Long enough for the session, and no minute.
+      env: { DEMO_BASE_URL: `http://127.0.0.1:${demo}`, DEMO_IDLE_TIMEOUT_MS: '2000' },
+    })
+    for (const { command, shown } of session) {
+      const [, slept, typed = ''] = /^(sleep \d+; )?(.*)$/.exec(command)!
+      if (slept) await until(() => instance('demo').state === 'cold', 'a quiet while')
+      const here = typed.replace('curl', 'curl -sS').replace('localhost:8080', new URL(url).host)
+      const { stdout } = await run('sh', ['-c', here])
+      t.match(stdout, patternOf(shown), command)
+    }
+  },
+)
