@@ -18,17 +18,21 @@ export function placeAuth(pair: OldPair, draft: Draft, isOn: boolean): void {
   const key = keyOf(pair)
   if (key === 'auth_enabled' || isScalar(pair.value)) {
     if (!isOn) draft.put(['plugins', 'auth'], false, pair)
-    else if (key !== 'auth_enabled' && key !== 'auth') placeKeys(pair, draft)
+    else if (key === 'auth_enabled' || key === 'auth') draft.drop(pair)
+    else placeKeys(pair, draft)
   } else if (!isOn) draft.leave(pair, 'it was not enabled')
-  else if (key === 'auth') for (const inner of pairsOf(pair.value)) placePart(inner, draft)
-  else placeKeys(pair, draft)
+  else if (key === 'auth') {
+    draft.drop(pair)
+    for (const inner of pairsOf(pair.value)) placePart(inner, draft)
+  } else placeKeys(pair, draft)
 }
 
 function placePart(part: OldPair, draft: Draft): void {
   const key = keyOf(part)
   if (/^(?:api_)?keys?$/.test(key)) placeKeys(part, draft)
   else if (/^(?:username|user|users|password)$/.test(key)) draft.leave(part, HASH, ['auth'])
-  else if (key !== 'enabled') draft.leave(part, 'Hestia has no such key', ['auth'])
+  else if (key === 'enabled') draft.drop(part)
+  else draft.leave(part, 'Hestia has no such key', ['auth'])
 }
 
 /** Keys of the old gateway could do everything. */
@@ -40,6 +44,7 @@ function placeKeys(pair: OldPair, draft: Draft): void {
     return
   }
   const keys = new YAMLSeq()
+  keys.commentBefore = pair.value?.commentBefore ?? null
   for (const [index, item] of items.entries()) {
     const key = new YAMLMap()
     const parts = pairsOf(item).filter((part) => ['name', 'key', 'hash', 'scopes'].includes(keyOf(part)))

@@ -84,6 +84,11 @@ export class Draft {
     this.#waiting.push([why, ...lines].map((line) => ` ${line}`).join('\n'))
   }
 
+  /** Lets a pair go that says nothing any more, but not what was written about it. */
+  drop({ key, value }: OldPair): void {
+    for (const comment of [key.commentBefore, value?.commentBefore, value?.comment]) if (comment) this.#waiting.push(comment)
+  }
+
   /** Takes over what another one has for its next key. */
   takeComments(other: Draft): void {
     this.#waiting.push(...other.#waiting)

@@ -1,8 +1,8 @@
 import { isMap, isScalar, isSeq, Scalar, YAMLMap, YAMLSeq } from 'yaml'
 import { InstanceConfig } from '../../schemas/service.ts'
+import type { Context } from './context.ts'
 import { Draft } from './draft.ts'
 import { keyOf, type OldPair } from './old-file.ts'
-import type { Context } from './service.ts'
 import { isNothing, pairsOf, textOf } from './values.ts'
 
 const trimmed = (url: string): string => url.replace(/\/$/, '')
@@ -22,21 +22,23 @@ export function placeInstances(context: Context, defaultUrl: string): void {
 
   if (!isNamed && !isModelRouter && entries && base) {
     draft.put(['base_url'], base.value, base)
-    draft.leave(listed!, 'without a strategy the old gateway sent everything to base_url; with both, take one of them out')
+    draft.leave(listed!, 'without a strategy the old gateway sent everything to base_url')
   } else if (entries || mapped.length > 0) {
     const list = migrateEntries(context, entries, mapped)
     if (base) placeBase(context, base, list, isModelRouter)
-    else if (listed && !entries) draft.leave(listed, 'there are none')
     draft.put(['instances'], list, listed)
   } else {
     if (base && !isNothing(base.value)) draft.put(['base_url'], base.value, base)
-    else draft.put(['base_url'], defaultUrl)
-    if (listed && !isNothing(listed.value) && !isSeq(listed.value)) draft.leave(listed, 'expected a list')
+    else draft.put(['base_url'], defaultUrl, base)
+    if (listed && (isNothing(listed.value) || isSeq(listed.value))) draft.drop(listed)
+    else if (listed) draft.leave(listed, 'expected a list')
   }
   if (isNamed) draft.put(['strategy'], strategy.value, strategy)
-  else if (isModelRouter) draft.put(['strategy'], 'model_router')
-  if (routing.isEmpty) draft.takeComments(routing)
-  else draft.put(['routing'], routing.finish(), find('routing'))
+  else if (isModelRouter) draft.put(['strategy'], 'model_router', strategy)
+  const given = find('routing')
+  if (given && !isNamed && !isModelRouter) draft.leave(given, 'without a strategy nothing reads it')
+  else if (routing.isEmpty) draft.takeComments(routing)
+  else draft.put(['routing'], routing.finish(), given)
 }
 
 /** Options of the strategy, those that stood directly in the service included. */
@@ -97,8 +99,10 @@ function placeBase({ draft, find }: Context, base: OldPair, list: YAMLSeq, isMod
   else if (isModelRouter) {
     if (!hasUrl(list, url)) list.items.unshift(entry(url))
     for (const item of list.items) if (isMap(item) && !isAt(item, url) && !item.has('weight')) item.set('weight', new Scalar(0))
+    draft.drop(base)
     draft.remark(base, 'is one of the instances now, and the only one for requests that "by_model" says nothing of')
-  } else if (!hasUrl(list, url)) {
+  } else if (hasUrl(list, url)) draft.drop(base)
+  else {
     const fallback = find('fallback_url')?.value
     if (fallback && !isNothing(fallback)) draft.leave(base, 'a service has either "base_url" or "instances"')
     else {

@@ -1,12 +1,13 @@
-import { isMap, YAMLMap } from 'yaml'
+import { isMap, type YAMLMap } from 'yaml'
 import type { Problem } from '../../core/problem.ts'
 import { asksForCredentials } from './auth.ts'
 import { Draft } from './draft.ts'
+import { placeMachines } from './machines.ts'
 import { keyOf, type OldPair, readOldFile } from './old-file.ts'
 import { Remarks } from './remarks.ts'
 import { migrateService } from './service.ts'
-import { migrateMachines, placeTopLevel } from './top-level.ts'
-import { pairsOf, truthOf } from './values.ts'
+import { placeTopLevel } from './top-level.ts'
+import { isNothing, pairsOf, truthOf } from './values.ts'
 
 export interface Migrated {
   readonly text: string
@@ -35,27 +36,29 @@ export function migrate(file: string, text: string, sections: ReadonlySet<string
   const usesSemaphore = pairsOf(find('services')?.value).some(({ value }) =>
     truthOf(isMap(value) ? value.get('semaphore_enabled', true) : undefined),
   )
-  const services = new YAMLMap()
+  const old = find('services')
+  const services = new Draft(['services'], remarks, old?.value)
+  const list = services.finish()
   let machines: ReadonlySet<string> = new Set()
-  const newMachine = (name: string, old?: YAMLMap): Draft => new Draft(['machines', name], remarks, old)
   for (const pair of pairs) {
-    if (keyOf(pair) === 'services') draft.put(['services'], services, pair)
-    else if (keyOf(pair) === 'machines') machines = migrateMachines(pair, draft, newMachine)
+    if (keyOf(pair) === 'services') draft.put(['services'], list, pair)
+    else if (keyOf(pair) === 'machines') machines = placeMachines(pair, draft, remarks)
     else placeTopLevel(pair, draft, { usesSemaphore, hasAuth })
   }
-  const old = find('services')
-  if (old?.value) Object.assign(services, { commentBefore: old.value.commentBefore, comment: old.value.comment })
-  if (!old) draft.put(['services'], services)
+  if (!old) draft.put(['services'], list)
   for (const pair of pairsOf(old?.value)) {
-    pair.value = migrateService(keyOf(pair), pair.value, { remarks, sections, machines, hasAuth })
-    services.items.push(pair)
+    const id = keyOf(pair)
+    if (isMap(pair.value) || isNothing(pair.value))
+      services.put([id], migrateService(id, pair.value, { remarks, sections, machines, hasAuth }), pair)
+    else services.leave(pair, 'expected a mapping')
   }
-  if (!pairsOf(old?.value).some((pair) => keyOf(pair) === 'ollama')) remarks.add(old?.key, ['services'], UNNAMED_OLLAMA)
+  services.finish()
+  if (!services.has(['ollama'])) remarks.add(old?.key, ['services'], UNNAMED_OLLAMA)
   if (usesSemaphore) addSemaphore(draft)
   document.contents = draft.finish()
   document.setSchema('1.2')
   const inOrder = remarks.list.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
-  return { text: document.toString({ lineWidth: 0 }), remarks: inOrder, services: services.items.length }
+  return { text: document.toString({ lineWidth: 0 }), remarks: inOrder, services: list.items.length }
 }
 
 const variable = (name: string): string => `\${${name}}`

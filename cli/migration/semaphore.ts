@@ -1,5 +1,6 @@
+import type { Context } from './context.ts'
 import { keyOf } from './old-file.ts'
-import { type Context, placeNumber } from './service.ts'
+import { placeQuantity } from './quantity.ts'
 import { numberOf } from './values.ts'
 
 const PREFIX = 'semaphore_'
@@ -11,14 +12,14 @@ const DEFAULT_TASK_SECONDS = 300
 export function placeSemaphore({ draft, pairs, find }: Context, isOn: boolean): void {
   for (const pair of pairs.filter((each) => keyOf(each).startsWith(PREFIX))) {
     const key = keyOf(pair).slice(PREFIX.length)
-    if (key === 'enabled') continue
-    if (!isOn) draft.leave(pair, 'semaphore_enabled is not true')
+    if (key === 'enabled') draft.drop(pair)
+    else if (!isOn) draft.leave(pair, 'semaphore_enabled is not true')
     else if (key === 'machine_id') draft.put(['semaphore', key], pair.value, pair)
     else if (/^(?:start|stop)_template(?:_id)?$/.test(key)) draft.put(['semaphore', key.replace('_id', '')], pair.value, pair)
-    else if (key === 'task_timeout') placeNumber(pair, { to: ['semaphore', 'task_timeout_ms'], times: 1000, atLeast: 1 }, draft)
+    else if (key === 'task_timeout') placeQuantity(pair, { to: ['semaphore', 'task_timeout_ms'], times: 1000, atLeast: 1 }, draft)
     else if (key === 'poll_interval')
-      placeNumber(pair, { to: ['semaphore', 'poll_interval_ms'], times: 1000, atLeast: 10 }, draft)
-    else draft.leave(pair, 'Semaphore has no such key here')
+      placeQuantity(pair, { to: ['semaphore', 'poll_interval_ms'], times: 1000, atLeast: 10 }, draft)
+    else draft.leave(pair, 'Hestia has no such key')
   }
   if (!isOn) return
   for (const [key, number] of Object.entries(DEFAULT_TEMPLATES))

@@ -1,28 +1,12 @@
 import { isMap, type Node, type YAMLMap } from 'yaml'
 import { ServiceConfig } from '../../schemas/service.ts'
+import type { Context, Surroundings } from './context.ts'
 import { Draft } from './draft.ts'
 import { placeInstances } from './instances.ts'
 import { keyOf, type OldPair } from './old-file.ts'
-import type { Remarks } from './remarks.ts'
+import { placeQuantity, type Quantity } from './quantity.ts'
 import { placeSemaphore } from './semaphore.ts'
-import { instead, isNothing, numberOf, pairsOf, textOf, truthOf } from './values.ts'
-
-/** What a service depends on beyond itself. */
-export interface Surroundings {
-  readonly remarks: Remarks
-  /** Names of sections that services may have. */
-  readonly sections: ReadonlySet<string>
-  /** Names of machines that the new file has. */
-  readonly machines: ReadonlySet<string>
-  readonly hasAuth: boolean
-}
-
-interface Quantity {
-  readonly to: readonly string[]
-  /** New units in an old one. */
-  readonly times?: number
-  readonly atLeast?: number
-}
+import { instead, isNothing, pairsOf, textOf, truthOf } from './values.ts'
 
 /** Where the server was if the file didn't say. */
 const DEFAULT_URL = 'http://localhost:11434'
@@ -64,20 +48,11 @@ export function migrateService(id: string, old: Node | null, around: Surrounding
   return draft.finish()
 }
 
-/** A service that is being put together. */
-export interface Context {
-  readonly id: string
-  readonly draft: Draft
-  readonly pairs: readonly OldPair[]
-  readonly find: (key: string) => OldPair | undefined
-  readonly around: Surroundings
-}
-
 function placeOne(pair: OldPair, context: Context): void {
   const { draft, around } = context
   const key = keyOf(pair)
   const number = Object.hasOwn(NUMBERS, key) ? NUMBERS[key] : undefined
-  if (number) placeNumber(pair, number, draft)
+  if (number) placeQuantity(pair, number, draft)
   else if (key === 'health_url' || key === 'health_endpoint') placeHealth(pair, context)
   else if (key === 'fallback_url') draft.put([key], pair.value, pair)
   else if (key === 'auth_required') placeAuth(pair, context)
@@ -86,18 +61,12 @@ function placeOne(pair: OldPair, context: Context): void {
   else draft.leave(pair, 'Hestia has no such key')
 }
 
-export function placeNumber(pair: OldPair, { to, times = 1, atLeast = 0 }: Quantity, draft: Draft): void {
-  const value = numberOf(pair.value)
-  if (value === undefined) {
-    if (!isNothing(pair.value)) draft.leave(pair, 'expected a number')
-    return
-  }
-  draft.put(to, instead(pair.value, Math.max(atLeast, Math.round(value * times))), pair)
-}
-
 /** A probe below the service's own address becomes a path, which holds for each of its instances. */
 function placeHealth(pair: OldPair, { draft, find }: Context): void {
-  if (isNothing(pair.value)) return
+  if (isNothing(pair.value)) {
+    draft.drop(pair)
+    return
+  }
   const url = textOf(pair.value)
   const listed = find('instances')?.value
   const instances = isMap(listed) ? [] : ((listed as { items?: unknown[] } | null)?.items ?? [])
@@ -112,6 +81,7 @@ function placeAuth(pair: OldPair, { draft, around: { hasAuth } }: Context): void
   if (hasAuth && !isRequired) draft.put(['auth', 'public'], instead(pair.value, true), pair)
   else if (!hasAuth && isRequired)
     draft.leave(pair, 'with "plugins: { auth: ... }" every service asks for a key, without it none does')
+  else draft.drop(pair)
 }
 
 function placeMachine(pair: OldPair, { draft, find, around: { machines } }: Context): void {

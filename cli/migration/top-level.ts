@@ -1,9 +1,9 @@
-import { isMap, isSeq, YAMLMap } from 'yaml'
-import { MachineConfig, RootConfig } from '../../schemas/config.ts'
+import { isMap } from 'yaml'
+import { RootConfig } from '../../schemas/config.ts'
 import { placeAuth } from './auth.ts'
 import type { Draft } from './draft.ts'
 import { keyOf, type OldPair } from './old-file.ts'
-import { placeNumber } from './service.ts'
+import { placeQuantity } from './quantity.ts'
 import { instead, isNothing, pairsOf, textOf } from './values.ts'
 
 const LEVELS: Readonly<Record<string, string>> = { warning: 'warn', critical: 'fatal', notset: 'trace' }
@@ -46,6 +46,7 @@ type Place = (pair: OldPair, draft: Draft) => void
 /** Places the pairs of a mapping each for itself. */
 function spread(pair: OldPair, draft: Draft, places: Readonly<Record<string, Place>>): void {
   if (!isMap(pair.value)) draft.leave(pair, 'expected a mapping')
+  else draft.drop(pair)
   for (const inner of pairsOf(pair.value)) {
     const place = Object.hasOwn(places, keyOf(inner)) ? places[keyOf(inner)] : undefined
     if (place) place(inner, draft)
@@ -56,13 +57,14 @@ function spread(pair: OldPair, draft: Draft, places: Readonly<Record<string, Pla
 const at =
   (...target: readonly string[]): Place =>
   (pair, draft) => {
-    if (!isNothing(pair.value)) draft.put(['plugins', 'semaphore', ...target], pair.value, pair)
+    if (isNothing(pair.value)) draft.drop(pair)
+    else draft.put(['plugins', 'semaphore', ...target], pair.value, pair)
   }
 
 const seconds =
   (...target: readonly string[]): Place =>
   (pair, draft) =>
-    placeNumber(pair, { to: ['plugins', 'semaphore', ...target], times: 1000, atLeast: 1 }, draft)
+    placeQuantity(pair, { to: ['plugins', 'semaphore', ...target], times: 1000, atLeast: 1 }, draft)
 
 const SEMAPHORE: Readonly<Record<string, Place>> = {
   base_url: at('base_url'),
@@ -77,7 +79,7 @@ const SEMAPHORE: Readonly<Record<string, Place>> = {
   timeout: seconds('timeout_ms'),
   task_timeout: seconds('task_timeout_ms'),
   poll_interval: seconds('poll_interval_ms'),
-  enabled: () => undefined,
+  enabled: (pair, draft) => draft.drop(pair),
 }
 
 function placeSemaphore(pair: OldPair, draft: Draft, isUsed: boolean): void {
@@ -86,27 +88,4 @@ function placeSemaphore(pair: OldPair, draft: Draft, isUsed: boolean): void {
   else if (keyOf(pair) === 'semaphore') spread(pair, draft, SEMAPHORE)
   else if (place) place(pair, draft)
   else draft.leave(pair, 'Hestia has no such key')
-}
-
-/** `machines`, a mapping by name; a list with names becomes one. */
-export function migrateMachines(pair: OldPair, draft: Draft, newDraft: (name: string, old?: YAMLMap) => Draft): Set<string> {
-  const { value } = pair
-  const entries: (readonly [string, unknown])[] = isSeq(value)
-    ? value.items.map((item) => [textOf(isMap(item) && (item.get('name', true) ?? item.get('id', true))) ?? '', item])
-    : pairsOf(value).map((each) => [keyOf(each), each.value])
-  if (entries.some(([name, item]) => name === '' || !isMap(item))) {
-    draft.leave(pair, 'expected machines with a name each')
-    return new Set()
-  }
-  const machines = new YAMLMap()
-  for (const [name, item] of entries) {
-    const machine = newDraft(name, isMap(item) ? item : undefined)
-    for (const each of pairsOf(item)) {
-      if (Object.hasOwn(MachineConfig.properties, keyOf(each))) machine.put([keyOf(each)], each.value, each)
-      else if (!isSeq(value) || !['id', 'name'].includes(keyOf(each))) machine.leave(each, 'a machine has no such key')
-    }
-    machines.set(name, machine.finish())
-  }
-  draft.put(['machines'], machines, pair)
-  return new Set(entries.map(([name]) => name))
 }

@@ -281,6 +281,60 @@ t.test('R30 migrate loses nothing: every key of the old file is a key or a comme
   }
 })
 
+t.test('R30 migrate loses no comment, whatever becomes of what it stands at', async (t) => {
+  const bare = `semaphore: { base_url: "http://s:1", token: a-token }
+logging:
+  level: INFO
+auth:
+  enabled: true
+  api_keys:
+    - abcdefghijklmnopqrstuvwx
+odd: 1
+machines:
+  box:
+    address: 10.0.0.2
+    status: available
+services:
+  ollama:
+    base_url: http://a:1
+    health_url: null
+    semaphore_enabled: true
+    semaphore_task_timeout: 5
+    auth_required: true
+    warmup_ms: 5
+    machine_selector: box
+  b:
+    base_url: http://b:1
+    strategy: model_router
+    instances:
+      - url: http://b:1
+      - url: http://c:1
+        zone: x
+    routing:
+      by_model:
+        m: http://c:1
+      algorithm: none
+    retry_count: null
+  c:
+    base_url: http://d:1
+    routing:
+      algorithm: none
+  d: nonsense
+`
+  let count = 0
+  const commented = bare
+    .trimEnd()
+    .split('\n')
+    .map((line) => `${/^ */.exec(line)![0]}# before ${count}.\n${line} # behind ${count++}.`)
+    .join('\n')
+  const { text, problems } = await migrated(`${commented}\n# the end.\n`)
+  t.strictSame(problems, [])
+  t.ok(count > 30)
+  for (let index = 0; index < count; index++)
+    for (const where of ['before', 'behind']) t.match(text, new RegExp(`# ${where} ${index}\\.`), `${where} line ${index}`)
+  t.match(text, /# the end\./)
+})
+
 t.test('R30 migrate: what is no such file', async (t) => {
   const cwd = t.testdir({ 'broken.yml': 'services:\n  a: { base_url: [\n', 'list.yml': '- a\n' })
   t.match(await hestia(['migrate', 'broken.yml'], { cwd }), { code: 1, stdout: '', stderr: /broken\.yml:\d+:\d+ / })
