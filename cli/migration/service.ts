@@ -6,7 +6,7 @@ import { placeInstances } from './instances.ts'
 import { keyOf, type OldPair } from './old-file.ts'
 import { placeQuantity, type Quantity } from './quantity.ts'
 import { placeSemaphore } from './semaphore.ts'
-import { instead, isNothing, pairsOf, textOf, truthOf } from './values.ts'
+import { instead, isNothing, own, pairsOf, textOf, truthOf } from './values.ts'
 
 /** Where the server was if the file didn't say. */
 const DEFAULT_URL = 'http://localhost:11434'
@@ -51,7 +51,7 @@ export function migrateService(id: string, old: Node | null, around: Surrounding
 function placeOne(pair: OldPair, context: Context): void {
   const { draft, around } = context
   const key = keyOf(pair)
-  const number = Object.hasOwn(NUMBERS, key) ? NUMBERS[key] : undefined
+  const number = own(NUMBERS, key)
   if (number) placeQuantity(pair, number, draft)
   else if (key === 'health_url' || key === 'health_endpoint') placeHealth(pair, context)
   else if (key === 'fallback_url') draft.put([key], pair.value, pair)

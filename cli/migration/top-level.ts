@@ -4,7 +4,7 @@ import { placeAuth } from './auth.ts'
 import type { Draft } from './draft.ts'
 import { keyOf, type OldPair } from './old-file.ts'
 import { placeQuantity } from './quantity.ts'
-import { instead, isNothing, pairsOf, textOf } from './values.ts'
+import { instead, isNothing, own, pairsOf, textOf } from './values.ts'
 
 const LEVELS: Readonly<Record<string, string>> = { warning: 'warn', critical: 'fatal', notset: 'trace' }
 const FORMATS: Readonly<Record<string, string>> = { json: 'json', structured: 'json', text: 'pretty', console: 'pretty' }
@@ -32,11 +32,11 @@ export function placeTopLevel(pair: OldPair, draft: Draft, { usesSemaphore, hasA
 function placeLevel(pair: OldPair, draft: Draft): void {
   const level = textOf(pair.value)?.toLowerCase()
   if (level === undefined) draft.leave(pair, 'expected a level')
-  else draft.put(['log', 'level'], instead(pair.value, LEVELS[level] ?? level), pair)
+  else draft.put(['log', 'level'], instead(pair.value, own(LEVELS, level) ?? level), pair)
 }
 
 function placeFormat(pair: OldPair, draft: Draft): void {
-  const format = FORMATS[textOf(pair.value)?.toLowerCase() ?? '']
+  const format = own(FORMATS, textOf(pair.value)?.toLowerCase() ?? '')
   if (format === undefined) draft.leave(pair, 'formats are auto, pretty and json')
   else draft.put(['log', 'format'], instead(pair.value, format), pair)
 }
@@ -48,7 +48,7 @@ function spread(pair: OldPair, draft: Draft, places: Readonly<Record<string, Pla
   if (!isMap(pair.value)) draft.leave(pair, 'expected a mapping')
   else draft.drop(pair)
   for (const inner of pairsOf(pair.value)) {
-    const place = Object.hasOwn(places, keyOf(inner)) ? places[keyOf(inner)] : undefined
+    const place = own(places, keyOf(inner))
     if (place) place(inner, draft)
     else draft.leave(inner, 'Hestia has no such key', [keyOf(pair)])
   }
@@ -83,7 +83,7 @@ const SEMAPHORE: Readonly<Record<string, Place>> = {
 }
 
 function placeSemaphore(pair: OldPair, draft: Draft, isUsed: boolean): void {
-  const place = SEMAPHORE[keyOf(pair).slice('semaphore_'.length)]
+  const place = own(SEMAPHORE, keyOf(pair).slice('semaphore_'.length))
   if (!isUsed) draft.leave(pair, 'no service has semaphore_enabled: true')
   else if (keyOf(pair) === 'semaphore') spread(pair, draft, SEMAPHORE)
   else if (place) place(pair, draft)

@@ -16,6 +16,10 @@ export const truthOf = (node: unknown): boolean =>
 
 export const isNothing = (node: unknown): boolean => node === null || (isScalar(node) && node.value === null)
 
+/** What a table has under a key of a file, which may be called anything. */
+export const own = <T>(table: Readonly<Record<string, T>>, key: string): T | undefined =>
+  Object.hasOwn(table, key) ? table[key] : undefined
+
 /** The pairs of a mapping; none of anything else. */
 export const pairsOf = (node: unknown): OldPair[] => (isMap(node) ? (node.items as OldPair[]) : [])
 

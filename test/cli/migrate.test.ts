@@ -252,6 +252,12 @@ const CASES: readonly Case[] = [
     text: [/# status: available/, /# "queue\.size" is set already\n\s+# queue_size: 8/],
   },
   {
+    title: 'keys that are called as if they were something',
+    old: 'semaphore_constructor: 1\nservices: { ollama: { base_url: "http://a:1", semaphore_enabled: true, constructor: 2 } }\nsemaphore: { token: a-token, base_url: "http://s:1", valueOf: 3 }\n',
+    value: { services: { ollama: { base_url: 'http://a:1' } } },
+    text: [/# semaphore_constructor: 1/, /# constructor: 2/, /# valueOf: 3/],
+  },
+  {
     title: 'a service that everybody had',
     old: 'services: { b: { base_url: "http://b:1" } }\n',
     value: { services: { b: { base_url: 'http://b:1' } } },
