@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 import { check } from '../../core/check.ts'
 import { formatProblem } from '../../core/problem.ts'
 import { STANDARD_PLUGINS } from '../../schemas/config.ts'
-import { environmentFor, marked } from '../helpers/editor.ts'
+import { environmentFor, marked, SECRET } from '../helpers/editor.ts'
 import { documents, type Fence, fencesOf } from '../helpers/markdown.ts'
 import { sampleFile } from '../helpers/sample-code.ts'
 import { completed, type KnownPlugins } from '../helpers/sample-config.ts'
@@ -52,12 +52,18 @@ t.test('R17 every YAML block of the docs goes through loader and schema, as a co
   const samples = YAML.filter(({ about }) => about === '')
   t.ok(samples.length >= 30, `${samples.length} found`)
   for (const [index, sample] of samples.entries()) {
-    const text = textOf(sample, known)
-    if (text instanceof Error) {
-      t.fail(`${sample.place}: ${text.message}`)
+    const completed = textOf(sample, known)
+    if (completed instanceof Error) {
+      t.fail(`${sample.place}: ${completed.message}`)
       continue
     }
     const dir = t.testdir()
+    // Files with secrets, wherever the sample has them.
+    const text = completed.replaceAll(/\$\{file:([^}]+)\}/g, (_all, path: string) => {
+      const name = path.replaceAll(/[^\w.-]/g, '_')
+      writeFileSync(join(dir, name), SECRET)
+      return `\${file:${name}}`
+    })
     const code = codeBefore(sample)
     for (const [path, lines] of code) {
       mkdirSync(join(dir, path, '..'), { recursive: true })

@@ -15,10 +15,11 @@ export function marked(text: string): string[] {
   )
 }
 
+/** What a secret is in samples: long enough for a key. */
+export const SECRET = 'a-value-of-twenty-characters'
+
 /** Every variable that a text asks for, set to something. */
 export function environmentFor(text: string): Record<string, string> {
   const names = [...text.matchAll(/\$\{([A-Za-z_]\w*)\}/g)].map(([, name]) => name!)
-  return Object.fromEntries(
-    names.map((name) => [name, /URL/.test(name) ? 'http://192.168.1.2:1' : 'a-value-of-twenty-characters']),
-  )
+  return Object.fromEntries(names.map((name) => [name, /URL/.test(name) ? 'http://192.168.1.2:1' : SECRET]))
 }
