@@ -39,7 +39,6 @@ export class SemaphoreClient {
   /** One for all who ask at the same time. */
   #session: Promise<string> | undefined
   #refusal: { readonly error: SemaphoreError; readonly at: number } | undefined
-  #version: string | undefined
 
   constructor(place: Place, credentials: Credentials, timeoutMs: number, now = () => performance.now()) {
     this.#connection = new Connection(place)
@@ -58,13 +57,10 @@ export class SemaphoreClient {
     await this.#json('/user/', { timeoutMs })
   }
 
-  /** Asked once: the server runs a program each time. Undefined when it can't be told. */
+  /** Undefined where it is not said. To be asked rarely: the server runs a program each time. */
   async version(): Promise<string | undefined> {
-    if (this.#version === undefined) {
-      const { version } = ((await this.#json('/info')) ?? {}) as { version?: unknown }
-      this.#version = typeof version === 'string' ? version : ''
-    }
-    return this.#version || undefined
+    const { version } = ((await this.#json('/info')) ?? {}) as { version?: unknown }
+    return typeof version === 'string' && version !== '' ? version : undefined
   }
 
   async projects(): Promise<readonly Named[]> {

@@ -1,6 +1,6 @@
 import type { Instance } from 'hestia'
 import type { SemaphoreServiceOptions } from '../../schemas/semaphore.ts'
-import { SemaphoreError } from './errors.ts'
+import { kindOf, SemaphoreError } from './errors.ts'
 import { type Engine, machineOf, type Plan } from './kept.ts'
 import type { Action } from './marker.ts'
 import type { SurveyVariable, Template } from './read.ts'
@@ -24,6 +24,23 @@ export async function prepare(
 ): Promise<Plan | undefined> {
   const ref = action === 'start' ? section.start_template : section.stop_template
   if (ref === undefined) return undefined
+  try {
+    return await plan(engine, instance, section, action, ref, more)
+  } catch (thrown) {
+    // Whoever is told what to change in a template will have done so at the next try.
+    if (kindOf(thrown) === 'misconfigured') engine.templates.forget()
+    throw thrown
+  }
+}
+
+async function plan(
+  engine: Engine,
+  instance: Instance,
+  section: SemaphoreServiceOptions,
+  action: Action,
+  ref: number | string,
+  more: Readonly<Record<string, string>>,
+): Promise<Plan> {
   const { templates, log } = engine
   const project = await templates.project(section.project)
   const template = await templates.template(project, ref)

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { answerFaults, requestFaults } from './semaphore-server/description.ts'
 import { type Behaviour, State, type TaskRow, type TemplateRow } from './semaphore-server/state.ts'
+import { describedVersion, isSince, shownTask, shownTemplate } from './semaphore-server/versions.ts'
 
 type Teardown = { teardown(fn: () => unknown): void }
 
@@ -20,12 +21,10 @@ export interface Knobs {
   nextToken: string | undefined
   user: string
   password: string
-  /** As `/info` says it. */
+  /** As `/info` says it; what the server has, and how its answers look, is that of the version. */
   version: string
   /** How long each answer takes. */
   latencyMs: number
-  /** The shapes of 2.10 ... 2.12: nulls, `limit` honoured, no `raw_output`. */
-  legacy: boolean
   /** Newest servers: 400 for variables that the survey doesn't declare. */
   surveyStrict: boolean
   /** The role of the user lets it look only. */
@@ -94,7 +93,6 @@ export async function startSemaphore(
     password: 'correct horse',
     version: '2.16.40-cbd56202-0',
     latencyMs: 0,
-    legacy: false,
     surveyStrict: false,
     guest: false,
     totp: false,
@@ -117,8 +115,9 @@ export async function startSemaphore(
     const url = new URL(request.url ?? '', 'http://semaphore')
     const json = (status: number, body?: unknown): unknown => {
       const shown = body === undefined ? '' : `${JSON.stringify(body)}\n`
-      if (body !== undefined && !knobs.legacy && path.includes('/tasks'))
-        violations.push(...answerFaults(method, path, status, body).map((one) => `the double itself: ${one}`))
+      const version = describedVersion(knobs.version)
+      if (body !== undefined && version && path.includes('/tasks'))
+        violations.push(...answerFaults(version, method, path, status, body).map((one) => `the double itself: ${one}`))
       return response
         .writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(shown) })
         .end(shown)
@@ -205,21 +204,18 @@ export async function startSemaphore(
     if (knobs.guest && method !== 'GET') return json(403)
     if (rest === 'templates') {
       const all = [...state.templates.values()].filter((one) => one.project_id === pid)
-      return json(200, all.length === 0 ? null : all)
+      return json(200, all.length === 0 ? null : all.map((one) => shownTemplate(one, knobs.version, true)))
     }
     const [, template, ofTemplate] = /^templates\/(\d+)(\/tasks\/last)?$/.exec(rest) ?? []
     if (template !== undefined) {
       const found = state.templates.get(Number(template))
       if (found?.project_id !== pid) return json(404)
-      if (!ofTemplate) return json(200, found)
+      if (!ofTemplate) return json(200, shownTemplate(found, knobs.version))
       const rows = [...state.rows.values()].filter((row) => row.template_id === found.id).toReversed()
       const last = rows.slice(0, Number(query.get('limit')) || 200)
-      return json(
-        200,
-        last.length === 0
-          ? null
-          : last.map((row) => ({ ...shown(row), tpl_playbook: 'svc.yml', tpl_alias: found.name, user_name: 'Hestia' })),
-      )
+      if (isSince(knobs.version, 2, 20)) response.setHeader('x-has-next', String(rows.length > last.length))
+      const more = { tpl_playbook: 'svc.yml', tpl_alias: found.name, user_name: 'Hestia' }
+      return json(200, last.length === 0 ? null : last.map((row) => ({ ...shownTask(row, knobs.version), ...more })))
     }
     if (rest === 'tasks' && method === 'POST') return startTask(pid, body, json)
     const [, task, what = ''] = /^tasks\/(\d+)(?:\/(\w+))?$/.exec(rest) ?? []
@@ -228,14 +224,14 @@ export async function startSemaphore(
     if (row?.project_id !== pid) return json(400)
     if (what === '') {
       const status = scripted.shift()
-      return json(200, { ...shown(row), ...(status === undefined ? {} : { status }) })
+      return json(200, { ...shownTask(row, knobs.version), ...(status === undefined ? {} : { status }) })
     }
     if (what === 'stop') {
       if (text.trim() === '' || typeof body !== 'object') return json(400)
       state.stop(row.id, (body as { force?: boolean }).force === true)
       return response.writeHead(204).end()
     }
-    if (what === 'raw_output' && !knobs.legacy) return plain(200, `${row.output.join('\n')}\n`)
+    if (what === 'raw_output' && isSince(knobs.version, 2, 14)) return plain(200, `${row.output.join('\n')}\n`)
     const lines = row.output.map((output) => ({ id: 0, task_id: row.id, time: row.created, output }))
     if (what === 'output') return json(200, lines.length === 0 ? null : lines)
     return plain(404, 'Not Found')
@@ -248,7 +244,7 @@ export async function startSemaphore(
       typeof body !== 'object' || typeof template_id !== 'number' || typeof environment !== 'string' || typeof limit !== 'string'
     if (isWrong) return json(400)
     const template = state.templates.get(template_id)
-    if (template?.project_id !== pid) return json(404)
+    if (template?.project_id !== pid) return json(isSince(knobs.version, 2, 13) ? 404 : 500)
     const given = parsed(environment)
     const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
     if (knobs.surveyStrict && isObject && !template.allow_any_vars_in_task) {
@@ -271,46 +267,11 @@ export async function startSemaphore(
       state.add(row, 'error')
       return json(500)
     }
-    return json(201, shown(state.add(row)))
-  }
-
-  /** A row as this version's API shows it. */
-  function shown({ output: _output, start, end, params, ...row }: TaskRow): object {
-    if (knobs.legacy) {
-      const unset = {
-        arguments: null,
-        git_branch: null,
-        integration_id: null,
-        schedule_id: null,
-        commit_hash: null,
-        build_task_id: null,
-      }
-      return {
-        ...row,
-        debug: false,
-        dry_run: false,
-        diff: false,
-        playbook: '',
-        secret: '',
-        ...unset,
-        version: null,
-        inventory_id: null,
-        start,
-        end,
-      }
-    }
-    return {
-      ...row,
-      playbook: '',
-      limit: '',
-      ...(params ? { params } : {}),
-      ...(start === null ? {} : { start }),
-      ...(end === null ? {} : { end }),
-    }
+    state.honoursLimit = !isSince(knobs.version, 2, 13)
+    return json(201, shownTask(state.add(row), knobs.version))
   }
 
   const session = 'MTczMjI3MjAwMHxz'
-  state.honoursLimit = knobs.legacy
   const server = options.tls
     ? createTlsServer({ cert: fixture('server.pem'), key: fixture('server.key') }, listener)
     : createServer(listener)
