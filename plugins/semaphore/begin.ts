@@ -35,9 +35,9 @@ export async function begin(kept: Kept, instance: Instance, beginning: Beginning
   const { action, plan, stop, signal } = beginning
   const bounds = boundsOf(instance, kept)
   const earlier = await clearTheWay(kept, instance, beginning, bounds)
+  signal.throwIfAborted()
   if (earlier)
     return start(kept, instance, { action, ...plan, marker: earlier.message, task: earlier.id, stop: stop ?? null }, earlier)
-  signal.throwIfAborted()
   const marker = newMarker(instance, action)
   const { project, template } = plan
   const record: TaskRecord = { action, project, template, marker, task: null, stop: stop ?? null }
@@ -60,14 +60,15 @@ export async function begin(kept: Kept, instance: Instance, beginning: Beginning
   }
 }
 
-/** Picks up the task that the record names; undefined when it can't be found. */
-export async function resume(kept: Kept, instance: Instance, record: TaskRecord): Promise<Run | undefined> {
+/** Picks up the task that the record names; undefined when it can't be found. @throws the signal's reason when it is aborted. */
+export async function resume(kept: Kept, instance: Instance, record: TaskRecord, signal: AbortSignal): Promise<Run | undefined> {
   const { client } = engineOf(kept)
   const { project, template, marker } = record
   const task =
     record.task === null
       ? (await client.lastTasks(project, template)).find(({ message }) => message === marker)
       : await client.task(project, record.task)
+  signal.throwIfAborted()
   return task && start(kept, instance, { ...record, task: task.id }, task)
 }
 
@@ -110,6 +111,7 @@ async function clearTheWay(kept: Kept, instance: Instance, beginning: Beginning,
     .flat()
     .filter(({ task }) => !isOver(task.status))
     .toReversed()
+  beginning.signal.throwIfAborted()
   const other = action === 'start' ? 'stop' : 'start'
   let goesOn: Task | undefined
   for (const { project, task } of open) {

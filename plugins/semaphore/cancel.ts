@@ -26,6 +26,18 @@ export async function cancel(kept: Kept, project: number, id: number, bounds: Bo
   return found
 }
 
+/**
+ * Takes back a task that is still queued. One that has begun meanwhile goes on: killed half way, it would leave the service in
+ * nobody knows what state.
+ * @returns how it is; `stopped` when it was taken back.
+ */
+export async function callOff(kept: Kept, project: number, id: number): Promise<string> {
+  const { status } = await engineOf(kept).client.task(project, id)
+  if (!isQueued(status)) return status
+  await engineOf(kept).client.stopTask(project, id, false)
+  return 'stopped'
+}
+
 async function ended(kept: Kept, project: number, id: number, { pollMs }: Bounds): Promise<boolean> {
   const end = performance.now() + GRACE_POLLS * pollMs
   while (performance.now() < end) {

@@ -1,10 +1,11 @@
 import { type Instance, messageOf, type OnIdleEvent } from 'hestia'
 import { begin } from './begin.ts'
-import { cancel } from './cancel.ts'
+import { callOff, cancel } from './cancel.ts'
 import { isPassing, kindOf } from './errors.ts'
 import { failureOf, follow, isOver, isQueued } from './follow.ts'
 import { boundsOf, close, engineOf, type Kept, type Plan, type Run, recordOf, sectionOf, type TaskRecord } from './kept.ts'
 import { prepare } from './prepare.ts'
+import type { Task } from './read.ts'
 import { tailOf } from './tail.ts'
 
 const NEVER = new AbortController().signal
@@ -60,11 +61,12 @@ async function stop(kept: Kept, instance: Instance, plan: Plan, canBeCalledOff: 
   try {
     // Who comes now wants it up: a stop that has not begun is called off.
     const isUnwanted = () => canBeCalledOff && instance.waiting > 0 && isQueued(run.status)
-    const task = await follow(kept, run, { bounds, signal: run.controller.signal, note, isUnwanted })
-    if (task === undefined) {
-      await cancel(kept, project, id!, bounds)
-      run.status = 'stopped'
-    } else if (task.status !== 'success') throw await failureOf(kept, run, task, (output) => tailOf(output, client.secrets))
+    let task: Task | undefined
+    do {
+      task = await follow(kept, run, { bounds, signal: run.controller.signal, note, isUnwanted })
+      if (!task) run.status = await callOff(kept, project, id!)
+    } while (!task && run.status !== 'stopped')
+    if (task && task.status !== 'success') throw await failureOf(kept, run, task, (output) => tailOf(output, client.secrets))
     close(kept, instance, run, null)
   } catch (thrown) {
     close(kept, instance, run, messageOf(thrown))

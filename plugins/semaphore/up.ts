@@ -35,7 +35,7 @@ async function untilReady({ instance, signal, progress }: Start, run: Run, kept:
   }
   void ended.then((failure) => {
     // A service that answers has started, whatever became of the task after that.
-    if (failure) giveUp({ instance, signal }, failure)
+    if (failure) giveUp({ instance, signal }, run.record, failure)
   })
 }
 
@@ -45,7 +45,7 @@ async function untilReady({ instance, signal, progress }: Start, run: Run, kept:
  */
 async function goOn(event: BeforeStartEvent, record: TaskRecord, kept: Kept): Promise<void> {
   const { instance, signal, progress, adopting } = event
-  const run = await resume(kept, instance, record).catch((thrown: unknown) => {
+  const run = await resume(kept, instance, record, signal).catch((thrown: unknown) => {
     if (!isPassing(thrown) && kindOf(thrown) !== 'refused') throw thrown
     progress(`it is not known what became of task ${record.task ?? record.marker}: ${messageOf(thrown)}`)
     return undefined
@@ -57,14 +57,16 @@ async function goOn(event: BeforeStartEvent, record: TaskRecord, kept: Kept): Pr
   if (adopting === 'hot' && !isAtWork && !decidesAlone(instance)) {
     // Nothing brings it up any more: it answers now, or it went down while nobody looked.
     const gone = new Error('what an earlier Hestia had started does not answer any more')
-    const timer = setTimeout(() => giveUp(event, gone), ANSWERS_WITHIN_MS).unref()
+    const timer = setTimeout(() => giveUp(event, record, gone), ANSWERS_WITHIN_MS).unref()
     signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
   }
   if (run) void watch(kept, run, event)
 }
 
-function giveUp({ instance, signal }: Pick<Start, 'instance' | 'signal'>, failure: Error): void {
-  if (!signal.aborted && instance.state === 'starting') instance.crashed(failure)
+/** Ends the attempt that the task belongs to; not another that has begun meanwhile. */
+function giveUp({ instance, signal }: Pick<Start, 'instance' | 'signal'>, { marker }: TaskRecord, failure: Error): void {
+  const isSame = recordOf(instance)?.marker === marker
+  if (isSame && !signal.aborted && instance.state === 'starting') instance.crashed(failure)
 }
 
 async function beginStart({ instance, signal, progress }: Start, section: SemaphoreServiceOptions, kept: Kept): Promise<Run> {

@@ -45,6 +45,8 @@ export interface SemaphoreServer {
   readonly state: State
   readonly knobs: Knobs
   readonly seen: SeenRequest[]
+  /** How many requests are not answered yet. */
+  readonly open: number
   /** Where requests broke the API's description; the test fails on them in the end. */
   readonly violations: string[]
   /** Adds a template: survey variables, a variable group and Ansible, unless said otherwise. */
@@ -104,7 +106,10 @@ export async function startSemaphore(
   const scripted: string[] = []
   const api = `${options.webroot ?? ''}/api`
 
+  let open = 0
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    open++
+    response.once('close', () => open--)
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => void serve(request, response, Buffer.concat(chunks).toString()))
@@ -296,6 +301,9 @@ export async function startSemaphore(
     state,
     knobs,
     seen,
+    get open() {
+      return open
+    },
     violations,
     template(row, behaviour = {}) {
       const inventory = { inventory_id: 1, repository_id: 1, playbook: 'svc.yml', tasks: 4 }
