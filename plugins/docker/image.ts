@@ -58,7 +58,7 @@ async function pull(
 ): Promise<void> {
   const failed = (why: string, cause?: unknown) =>
     new EngineError(
-      `the image ${image} could not be pulled: ${why}; is its name right, and may the daemon at ${engine.host} pull it?`,
+      `the image ${image} could not be pulled: ${why}; is its name right, and may the daemon at ${engine.host} pull it (docker.registry says as whom)?`,
       {
         cause,
       },
@@ -97,7 +97,8 @@ export function reference(image: string): { fromImage: string; tag: string } {
 /** https://docs.docker.com/reference/api/engine/#section/Authentication */
 function authentication({ username, password, server }: NonNullable<DockerServiceOptions['registry']>): string {
   const account = { username, password, ...(server === undefined ? {} : { serveraddress: server }) }
-  return Buffer.from(JSON.stringify(account)).toString('base64url')
+  // The alphabet for URLs (RFC 4648, 5), and with padding: without it, daemons take what they can't read for no credentials.
+  return Buffer.from(JSON.stringify(account)).toString('base64').replaceAll('+', '-').replaceAll('/', '_')
 }
 
 /** Sums up what happens to the layers of an image, at most once in a while. */

@@ -46,23 +46,29 @@ export class DockerDaemon {
   /** An image with busybox and a web page in `/www`. */
   readonly image = 'hestia-test:1'
   #daemon: ChildProcess | undefined
+  readonly #options: readonly string[]
 
-  static async start(t: Teardown): Promise<DockerDaemon> {
-    const daemon = new DockerDaemon()
+  private constructor(options: readonly string[]) {
+    this.#options = options
+  }
+
+  /** @param options further ones of `dockerd`. */
+  static async start(t: Teardown, options: readonly string[] = []): Promise<DockerDaemon> {
+    const daemon = new DockerDaemon(options)
     t.teardown(() => daemon.remove())
     await daemon.up()
-    const root = join(daemon.dir, 'image')
-    mkdirSync(join(root, 'bin'), { recursive: true })
-    mkdirSync(join(root, 'www'))
-    mkdirSync(join(root, 'tmp'))
+    daemon.make(daemon.image)
+    return daemon
+  }
+
+  /** Makes an image of busybox and files. */
+  make(image: string, files: Readonly<Record<string, string | Buffer>> = { 'www/index.html': 'from a container\n' }): void {
+    const root = mkdtempSync(join(this.dir, 'image-'))
+    for (const folder of ['bin', 'tmp', 'www']) mkdirSync(join(root, folder))
     copyFileSync(BUSYBOX, join(root, 'bin/busybox'))
     symlinkSync('busybox', join(root, 'bin/sh'))
-    writeFileSync(join(root, 'www/index.html'), 'from a container\n')
-    execFileSync('sh', ['-c', 'tar -C "$1" -c . | docker import - "$2"', 'sh', root, daemon.image], {
-      env: daemon.#env,
-      stdio: 'pipe',
-    })
-    return daemon
+    for (const [path, content] of Object.entries(files)) writeFileSync(join(root, path), content)
+    execFileSync('sh', ['-c', 'tar -C "$1" -c . | docker import - "$2"', 'sh', root, image], { env: this.#env, stdio: 'pipe' })
   }
 
   get #env(): NodeJS.ProcessEnv {
@@ -74,7 +80,7 @@ export class DockerDaemon {
     const { dir, host } = this
     const paths = ['--data-root', join(dir, 'data'), '--exec-root', join(dir, 'exec'), '--pidfile', join(dir, 'pid')]
     const network = ['--iptables=false', '--ip6tables=false', '--bridge=none']
-    const child = spawn('dockerd', [...network, '--storage-driver=vfs', '-H', host, ...paths], {
+    const child = spawn('dockerd', [...network, '--storage-driver=vfs', '-H', host, ...paths, ...this.#options], {
       env: cleanEnv(),
       stdio: ['ignore', 'pipe', 'pipe'],
     })

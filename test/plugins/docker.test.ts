@@ -279,6 +279,7 @@ t.test('an image that is missing is pulled, with its progress', async (t) => {
   await instance.start()
   const [pull] = called(daemon, 'POST', /^\/images\/create$/)
   t.same(pull?.query, { fromImage: 'registry.test:5000/a/b', tag: 'latest' })
+  t.match(pull?.headers['x-registry-auth'], /^(?:[\w-]{4})*(?:[\w-]{3}=|[\w-]{2}==)?$/, 'with padding, which daemons insist on')
   t.same(JSON.parse(Buffer.from(String(pull?.headers['x-registry-auth']), 'base64url').toString()), {
     username: 'u',
     password: 'p?>',
