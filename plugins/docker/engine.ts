@@ -27,18 +27,20 @@ export interface Call {
 export class Engine {
   readonly host: string
   readonly #pool: Pool
+  readonly #isTls: boolean
   readonly #timeoutMs: number
   #version = ''
 
-  private constructor(pool: Pool, host: string, timeoutMs: number) {
+  private constructor(pool: Pool, { host, tls }: Target, timeoutMs: number) {
     this.#pool = pool
     this.host = host
+    this.#isTls = tls !== undefined
     this.#timeoutMs = timeoutMs
   }
 
   /** @throws {EngineError} when there is no daemon, or none that this can talk to. */
   static async open(pools: Map<string, Pool>, target: Target, timeoutMs: number, signal?: AbortSignal): Promise<Engine> {
-    const engine = new Engine(poolFor(pools, target), target.host, timeoutMs)
+    const engine = new Engine(poolFor(pools, target), target, timeoutMs)
     await engine.#negotiate(signal)
     return engine
   }
@@ -125,7 +127,7 @@ export class Engine {
 
   #explained(error: unknown, method: string, path: string, { signal }: Call, lateMs: number | undefined): unknown {
     if (signal?.aborted) return signal.reason
-    return explain(error, { host: this.host, what: `${method} ${path}`, lateMs })
+    return explain(error, { host: this.host, isTls: this.#isTls, what: `${method} ${path}`, lateMs })
   }
 }
 

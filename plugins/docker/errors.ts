@@ -17,14 +17,20 @@ export const isStatus = (error: unknown, ...statuses: number[]): boolean =>
 
 interface Circumstances {
   readonly host: string
+  readonly isTls?: boolean
   /** Method and path. */
   readonly what: string
   /** The bound that was exceeded, if it was. */
   readonly lateMs?: number | undefined
 }
 
+/** The daemon's certificate was looked at, and is not to be trusted. */
+const UNTRUSTED = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_)/
+/** With TLS 1.3 a client's certificate is refused after the handshake: the connection breaks in the first request. */
+const FIRST_REQUEST = 'GET /_ping'
+
 /** What it means that a request to a daemon failed, and what to do about it. */
-export function explain(error: unknown, { host, what, lateMs }: Circumstances): EngineError {
+export function explain(error: unknown, { host, isTls = false, what, lateMs }: Circumstances): EngineError {
   if (error instanceof EngineError) return error
   const say = (message: string) => new EngineError(message, { cause: error })
   if (lateMs !== undefined)
@@ -32,6 +38,12 @@ export function explain(error: unknown, { host, what, lateMs }: Circumstances): 
       `the Docker daemon at ${host} did not answer ${what} within ${lateMs} ms: see what keeps it busy, or raise docker.timeout_ms`,
     )
   const code = codeOf(error)
+  if (UNTRUSTED.test(code))
+    return say(
+      `the certificate of the Docker daemon at ${host} is not trusted (${code}): set docker.tls.ca_file to the authority that signed it, ` +
+        'and docker.host to a name that it is for',
+    )
+  if (/^ERR_SSL_.*ALERT/.test(code)) return say(refusesUs(host, code))
   switch (code) {
     case 'ENOENT':
       return say(
@@ -55,6 +67,7 @@ export function explain(error: unknown, { host, what, lateMs }: Circumstances): 
     case 'UND_ERR_SOCKET':
     case 'ECONNRESET':
     case 'EPIPE':
+      if (isTls && what === FIRST_REQUEST) return say(`${refusesUs(host, code)}; or it has ended, see its log`)
       return say(`the Docker daemon at ${host} broke the connection off during ${what}: it may have ended, see its log`)
     default:
       return say(
@@ -64,6 +77,10 @@ export function explain(error: unknown, { host, what, lateMs }: Circumstances): 
       )
   }
 }
+
+const refusesUs = (host: string, code: string): string =>
+  `the Docker daemon at ${host} does not take the certificate of the gateway (${code}): docker.tls.cert_file and key_file have to be ` +
+  'signed by an authority that it knows'
 
 /** What it means that something answers which is no Docker daemon. */
 export function refusal(host: string, status: number, text: string): string {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { messageOf } from 'hestia'
-import { Pool } from 'undici'
+import { buildConnector, Pool } from 'undici'
 import type { DockerOptions } from '../../schemas/docker.ts'
 import { EngineError } from './errors.ts'
 
@@ -35,13 +35,27 @@ function makePool({ host, tls }: Target): Pool {
   if (host.startsWith('unix://')) return new Pool('http://localhost', { ...patient, socketPath: host.slice('unix://'.length) })
   const authority = host.slice('tcp://'.length).replace(/\/$/, '')
   if (!tls) return new Pool(`http://${authority}`, patient)
-  const { ca_file, cert_file, key_file } = tls
-  const connect = {
-    ...(ca_file === undefined ? {} : { ca: read(ca_file) }),
-    ...(cert_file === undefined ? {} : { cert: read(cert_file) }),
-    ...(key_file === undefined ? {} : { key: read(key_file) }),
+  return new Pool(`https://${authority}`, { ...patient, connect: (options, done) => connector(tls, options, done) })
+}
+
+/** Files are read for each connection, so that renewed ones count. */
+function connector(
+  { ca_file, cert_file, key_file }: NonNullable<Target['tls']>,
+  options: buildConnector.Options,
+  done: buildConnector.Callback,
+): void {
+  let files: { ca?: Buffer; cert?: Buffer; key?: Buffer }
+  try {
+    files = {
+      ...(ca_file === undefined ? {} : { ca: read(ca_file) }),
+      ...(cert_file === undefined ? {} : { cert: read(cert_file) }),
+      ...(key_file === undefined ? {} : { key: read(key_file) }),
+    }
+  } catch (error) {
+    done(error as Error, null)
+    return
   }
-  return new Pool(`https://${authority}`, { ...patient, connect })
+  buildConnector(files)(options, done)
 }
 
 function read(file: string): Buffer {
