@@ -1,3 +1,4 @@
+import { Deadline } from 'hestia'
 import { Agent, type Dispatcher } from 'undici'
 import { SemaphoreError } from './errors.ts'
 
@@ -51,7 +52,7 @@ export class Connection {
   /** @throws {SemaphoreError} `unreachable` or `lost`. */
   async call({ method, path, headers, body, timeoutMs, tail = false }: Call): Promise<Reply> {
     const url = new URL(`${this.baseUrl}/api${path}`)
-    const signal = AbortSignal.timeout(timeoutMs)
+    const deadline = new Deadline(timeoutMs)
     try {
       const answer = await this.#agent.request({
         origin: url.origin,
@@ -59,7 +60,7 @@ export class Connection {
         method,
         headers,
         body: body ?? null,
-        signal,
+        signal: deadline.signal,
       })
       const text = await textOf(answer.body, tail)
       const location = answer.headers.location
@@ -71,7 +72,9 @@ export class Connection {
         text,
       }
     } catch (thrown) {
-      throw this.#explained(thrown, signal, timeoutMs)
+      throw this.#explained(thrown, deadline.passed ? timeoutMs : undefined)
+    } finally {
+      deadline.end()
     }
   }
 
@@ -80,11 +83,12 @@ export class Connection {
     await this.#agent.close()
   }
 
-  #explained(thrown: unknown, signal: AbortSignal, timeoutMs: number): SemaphoreError {
-    if (signal.aborted)
+  /** @param lateMs the bound that was exceeded, if it was. */
+  #explained(thrown: unknown, lateMs: number | undefined): SemaphoreError {
+    if (lateMs !== undefined)
       return new SemaphoreError(
         'lost',
-        `Semaphore at ${this.baseUrl} did not answer within ${timeoutMs} ms (plugins.semaphore.timeout_ms)`,
+        `Semaphore at ${this.baseUrl} did not answer within ${lateMs} ms (plugins.semaphore.timeout_ms)`,
         thrown,
       )
     const { code = '', message } = thrown as NodeJS.ErrnoException
