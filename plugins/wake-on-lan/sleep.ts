@@ -36,6 +36,7 @@ async function run(machine: Machine, record: MachineRecord, { kept, events, fold
   const probe = probeOf(settings.wake.probe, address)
   const beganAt = performance.now()
   const elapsed = () => performance.now() - beganAt
+  const ending = new AbortController()
   try {
     // It may never have woken.
     const seen = record.state === 'up' ? undefined : await probeOnce(probe, signal)
@@ -47,10 +48,18 @@ async function run(machine: Machine, record: MachineRecord, { kept, events, fold
     if (record.wanted > 0) return
     become(record, 'sleeping', 'nothing runs there any more', events)
     const timeoutMs = settings.sleep_timeout_ms
-    const complaint = await runCommand(settings.sleep!, { machine: name, address, folder, timeoutMs, signal })
-    const deadline = complaint === undefined ? timeoutMs : Math.min(timeoutMs, elapsed() + BENEFIT_OF_DOUBT_MS)
-    if (!(await isGone(probe, signal, () => deadline - elapsed())))
-      throw new Error(complaint ?? `it still answers ${timeoutMs} ms later (machines.${name}.sleep_timeout_ms): ${probe.text}`)
+    const course: Course = { complaint: undefined, endedAfterMs: undefined }
+    const command = runCommand(settings.sleep!, { machine: name, address, folder, timeoutMs, signal: ending.signal })
+      .catch(messageOf)
+      .then((complaint) => Object.assign(course, { complaint, endedAfterMs: elapsed() }))
+    // A command that hangs on a machine that is gone, as ssh may, is not waited for by those who want it back.
+    const isEnough = () => course.endedAfterMs !== undefined || record.wanted > 0
+    if (!(await isGone(probe, signal, isEnough, () => endOf(course, timeoutMs) - elapsed())))
+      throw new Error(
+        course.complaint ?? `it still answers ${timeoutMs} ms later (machines.${name}.sleep_timeout_ms): ${probe.text}`,
+      )
+    ending.abort()
+    await command
     record.quietSince = undefined
     record.sleepFailures = 0
     record.lastError = undefined
@@ -65,16 +74,36 @@ async function run(machine: Machine, record: MachineRecord, { kept, events, fold
     become(record, 'up', 'it could not be put to sleep', events)
     const retryAfterMs = retryAfter(record.sleepFailures)
     events.emit('machine.sleep_failed', { machine: name, error, durationMs: elapsed(), retryAfterMs })
+  } finally {
+    ending.abort()
   }
 }
 
-/** Whether it stops answering in time; one answer that is missing may have been lost. */
-async function isGone(probe: ReturnType<typeof probeOf>, signal: AbortSignal, leftMs: () => number): Promise<boolean> {
+/** What became of the command. */
+interface Course {
+  complaint: string | undefined
+  /** Undefined while it runs. */
+  endedAfterMs: number | undefined
+}
+
+/** Until when the machine may go on to answer, in milliseconds since the beginning. */
+function endOf({ complaint, endedAfterMs }: Course, timeoutMs: number): number {
+  if (endedAfterMs === undefined) return Number.POSITIVE_INFINITY // by the timeout of the command
+  return complaint === undefined ? timeoutMs : endedAfterMs + BENEFIT_OF_DOUBT_MS
+}
+
+/** Whether it stops answering in time, and that `isEnough`; one answer that is missing may have been lost. */
+async function isGone(
+  probe: ReturnType<typeof probeOf>,
+  signal: AbortSignal,
+  isEnough: () => boolean,
+  leftMs: () => number,
+): Promise<boolean> {
   const beganAt = performance.now()
   for (let missing = 0; ; ) {
     missing = (await probeOnce(probe, signal)) === undefined ? 0 : missing + 1
-    if (missing >= 2) return true
-    if (leftMs() <= 0) return false
+    if (missing >= 2 && isEnough()) return true
+    if (missing === 0 && leftMs() <= 0) return false
     await pause(pauseAfter(performance.now() - beganAt), signal)
   }
 }

@@ -34,7 +34,10 @@ interface Box {
 }
 
 /** A computer that is off: a packet makes it boot, after which a port of it takes connections; it sleeps when its command asks it to. */
-async function makeBox(t: Test, { bootMs = 50, deafFor = 0, ignoresSleep = false, fallsAsleepMs = 0 } = {}): Promise<Box> {
+async function makeBox(
+  t: Test,
+  { bootMs = 50, deafFor = 0, ignoresSleep = false, fallsAsleepMs = 0, commandHangs = false } = {},
+): Promise<Box> {
   const packets: Buffer[] = []
   const slept: string[] = []
   const probePort = await freePort()
@@ -71,7 +74,7 @@ async function makeBox(t: Test, { bootMs = 50, deafFor = 0, ignoresSleep = false
     card.close()
     await shutDown()
   })
-  const script = `fetch('${control.url}/' + process.env.HESTIA_MACHINE + '/' + process.env.HESTIA_ADDRESS)`
+  const script = `fetch('${control.url}/' + process.env.HESTIA_MACHINE + '/' + process.env.HESTIA_ADDRESS)${commandHangs ? '; setTimeout(() => 0, 60_000)' : ''}`
   return {
     wakePort: card.address().port,
     probePort,
@@ -395,6 +398,29 @@ t.test('R19 what could not be put to sleep is told, and the machine goes on', as
   t.equal((await machinesAt(gateway))[0]!.state, 'up')
   t.equal(await get(gateway, 'a'), 200)
 })
+
+t.test(
+  'R19 a command that hangs on the machine that it has put to sleep: the machine is off, and who needs it waits for nothing',
+  async (t) => {
+    const box = await makeBox(t, { commandHangs: true })
+    const services = { a: await processService() }
+    const gateway = await startGateway(t, { config: configOf({ box: box.entry({ sleep_timeout_ms: 3000 }) }, services) })
+    t.equal(await get(gateway, 'a'), 200)
+    await gateway.instance('a').stop('manual')
+    await gateway.event('machine.slept')
+    t.equal((await machinesAt(gateway))[0]!.state, 'off')
+    const from = gateway.events.length
+    t.equal(await get(gateway, 'a'), 200)
+    await gateway.configure(configOf({ box: box.entry({ sleep_timeout_ms: 60_000 }) }, services))
+    await gateway.gateway.reload()
+    await gateway.instance('a').stop('manual')
+    await until(() => box.slept.length === 2 && !box.isUp(), 'it to be gone')
+    const beganAt = performance.now()
+    t.equal(await get(gateway, 'a'), 200, 'woken, though the command still hangs')
+    t.comment(`after ${Math.round(performance.now() - beganAt)} ms`)
+    t.notOk(gateway.events.slice(from).some(({ type }) => type === 'machine.sleep_failed'))
+  },
+)
 
 t.test('R19 a machine that vanishes under its services is not told to sleep, and is woken by the next request', async (t) => {
   const box = await makeBox(t)
