@@ -85,7 +85,13 @@ const fixture = (name: string) => readFileSync(new URL(`../fixtures/semaphore/${
  */
 export async function startSemaphore(
   t: Teardown,
-  options: { knobs?: Partial<Knobs>; webroot?: string; tls?: boolean; allowViolations?: boolean } = {},
+  options: {
+    knobs?: Partial<Knobs>
+    webroot?: string
+    tls?: boolean
+    allowViolations?: boolean
+    listen?: { host: string; port: number }
+  } = {},
 ): Promise<SemaphoreServer> {
   const state = new State()
   const knobs: Knobs = {
@@ -280,7 +286,8 @@ export async function startSemaphore(
   const server = options.tls
     ? createTlsServer({ cert: fixture('server.pem'), key: fixture('server.key') }, listener)
     : createServer(listener)
-  const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  const { host, port: wanted } = options.listen ?? { host: '127.0.0.1', port: 0 }
+  const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, host, resolve))
   const down = async () => {
     if (!server.listening) return
     await new Promise<void>((resolve) => {
@@ -288,7 +295,7 @@ export async function startSemaphore(
       server.closeAllConnections()
     })
   }
-  await listen(0)
+  await listen(wanted)
   const { port } = server.address() as AddressInfo
   t.teardown(async () => {
     state.restart()
