@@ -62,7 +62,8 @@ export async function follow(kept: Kept, run: Run, { bounds, signal, note, isUnw
       missing = kindOf(thrown) === 'refused' ? missing + 1 : 0
       if (missing >= GONE_AFTER)
         throw new SemaphoreError('gone', `${name} is not there any more (deleted, or Semaphore lost it)`, thrown)
-      if (missing === 0 && !isPassing(thrown)) throw thrown
+      // That the address is right is known by now: a page instead of JSON comes from a proxy, while Semaphore is away.
+      if (missing === 0 && !isPassing(thrown) && kindOf(thrown) !== 'not_json') throw thrown
       if (failures++ === 0) note(`${name}: ${messageOf(thrown)}; asking again`)
       if (leftMs > NO_TIME_MS) trouble = messageOf(thrown)
       continue

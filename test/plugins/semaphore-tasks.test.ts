@@ -249,3 +249,70 @@ t.test('R20 a stop by hand that Semaphore refuses is answered with why', async (
   const answer = await post(gateway, '/v1/semaphore/stop', { serviceId: 'svc', machineId: 'nas1' })
   t.match([answer.status, JSON.parse(answer.text)], [502, { error: 'upstream_failed', message: /was answered 500/ }])
 })
+
+t.test(
+  'R20 C10 the role is taken away while the service is up: the stop that is refused is said, and the next request works',
+  async (t) => {
+    const { semaphore, service, gateway } = await startAll(t)
+    t.equal((await get(gateway)).status, 200)
+    await until(() => semaphore.tasks()[0]!.status === 'success')
+    semaphore.knobs.guest = true
+    await gateway.instance('svc').stop('manual')
+    const { error } = await gateway.event('hook.failed', ({ plugin }) => plugin === 'semaphore')
+    t.match(error, /svc\/default may still be running: .* was answered 403: its user needs at least the role "Task Runner"/)
+    t.ok(service.isUp)
+    semaphore.knobs.guest = false
+    t.equal((await get(gateway)).status, 200)
+  },
+)
+
+t.test('R20 C10 C11 the task is gone when it is to be ended, and so is its output', async (t) => {
+  const { semaphore, service, gateway } = await startAll(t, { start: { hang: 'running' } })
+  t.equal((await get(gateway)).status, 200)
+  await until(() => semaphore.tasks()[0]!.status === 'running')
+  semaphore.state.remove(8)
+  await gateway.instance('svc').stop('manual')
+  t.same(service.journal, ['up', 'down'], 'what it did is undone all the same')
+
+  const mute = await startAll(t, { start: { run: () => undefined, outcome: 'error' } })
+  mute.semaphore.fault(400, (_method, path) => path.endsWith('output'), Infinity)
+  t.match(await refusal(t, mute.gateway), /task 8 of Semaphore \(start\) ended with error; it wrote nothing/)
+})
+
+t.test('R20 C11 an output without an end: only its last lines are kept, in little memory', async (t) => {
+  for (const version of ['2.16.40', '2.10.32']) {
+    const lines = Array.from({ length: 20_000 }, (_, i) => `TASK ${i} ${'x'.repeat(200)}`).join('\n')
+    const { gateway } = await startAll(t, {
+      server: { knobs: { version } },
+      start: { run: () => undefined, outcome: 'error', output: `${lines}\nfatal: no such unit` },
+    })
+    const message = await refusal(t, gateway)
+    t.match(message, /TASK 19999 x+\nfatal: no such unit/, version)
+    t.ok(message.length < 1500)
+  }
+  const { semaphore, gateway } = await startAll(t, {
+    server: { knobs: { version: '2.12.17' } },
+    start: { run: () => undefined, outcome: 'error' },
+  })
+  const add = semaphore.state.add.bind(semaphore.state)
+  semaphore.state.add = (given, status) => {
+    const row = add(given, status)
+    // Servers say null of what has no lines.
+    row.output.push = () => 0
+    row.output.length = 0
+    return row
+  }
+  t.match(await refusal(t, gateway), /ended with error; it wrote nothing/)
+})
+
+t.test('R19 C8 C9 done between two looks; looks on from a proxy that turns them away', async (t) => {
+  const { semaphore, gateway } = await startAll(t, { start: { durationMs: 0 } })
+  semaphore.script('waiting', 'success')
+  semaphore.fault('html', isLook)
+  t.equal((await get(gateway)).status, 200)
+  await until(async () => {
+    const { automation } = JSON.parse((await get(gateway, '/v1/services/svc/status')).text)
+    return automation.last_task?.status === 'success' || automation.last_task?.error
+  })
+  t.equal(gateway.instance('svc').state, 'hot')
+})

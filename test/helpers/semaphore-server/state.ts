@@ -118,6 +118,13 @@ export class State {
     this.#running.clear()
   }
 
+  /** Old tasks are deleted, by hand or as a template has too many. */
+  remove(id: number): void {
+    this.rows.delete(id)
+    this.#running.delete(id)
+    this.#queue = this.#queue.filter((one) => one !== id)
+  }
+
   stop(id: number, force: boolean): void {
     const row = this.rows.get(id)!
     if (OVER.has(row.status)) this.rewritten.push(id)
