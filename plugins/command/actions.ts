@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises'
-import { type BeforeStartEvent, type Instance, messageOf, type OnIdleEvent, type OutputLine } from 'hestia'
+import { type BeforeStartEvent, type Instance, messageOf, type OnIdleEvent, type OutputLine, type TreeRecord } from 'hestia'
 import type { CommandOptions, CommandServiceOptions } from '../../schemas/command.ts'
 import { environmentFor } from './environment.ts'
 import { type Command, describe, Ended, execute, type Outcome, show } from './execute.ts'
 import { type CommandRecord, type Kept, recordOf, settingsToStop } from './kept.ts'
+import { endOrphan } from './orphan.ts'
 
 type Action = 'start' | 'stop' | 'status'
 
@@ -14,6 +15,7 @@ interface Run {
   readonly record: CommandRecord
   readonly reason?: string
   readonly signal?: AbortSignal
+  readonly started?: (tree: TreeRecord) => void
   readonly take?: (stream: OutputLine['stream'], line: string) => void
 }
 
@@ -41,10 +43,16 @@ export async function bringUp(
   instance.data.command = { ...record }
   kept.started.set(instance, section)
   const take = taking(instance, section, kept, progress)
-  const work = run({ action: 'start', instance, section, record, signal, take })
+  const started = (running: TreeRecord) => {
+    instance.data.command = { ...record, running }
+    progress('its start command runs')
+  }
+  const work = run({ action: 'start', instance, section, record, signal, started, take })
   kept.starting.set(instance, work)
   try {
-    const outcome = await work
+    const outcome = await work.finally(() => {
+      instance.data.command = { ...record }
+    })
     if (outcome.code !== 0) throw new Error(`${named('start', section.start)} ${describe(outcome)}`)
   } catch (error) {
     // Nothing ran, so there is nothing to bring down.
@@ -63,11 +71,12 @@ export async function bringUp(
  * @throws when its stop command fails: then it may run still.
  */
 export async function bringDown({ instance, reason }: OnIdleEvent, kept: Kept, defaults: CommandOptions): Promise<void> {
+  await kept.starting.get(instance)?.catch(() => undefined)
   const record = recordOf(instance)
   if (!record) return
-  await kept.starting.get(instance)?.catch(() => undefined)
   const section = settingsToStop(instance, record, kept, defaults)
   kept.started.delete(instance)
+  if (record.running) await endOrphan(record.running, section.kill_grace_ms)
   if (!section.stop) return
   const take = taking(instance, section, kept)
   const result = await run({ action: 'stop', instance, section, record, reason, take }).then(
@@ -106,7 +115,7 @@ async function runs(
   }
 }
 
-async function run({ action, instance, section, record, reason, signal, take }: Run): Promise<Outcome> {
+async function run({ action, instance, section, record, reason, signal, started, take }: Run): Promise<Outcome> {
   const command = section[action] as Command
   await checkFolder(record.cwd, instance)
   const { timeout_ms, status_timeout_ms, kill_grace_ms } = section
@@ -118,6 +127,7 @@ async function run({ action, instance, section, record, reason, signal, take }: 
       timeoutMs: action === 'status' ? status_timeout_ms : timeout_ms,
       killGraceMs: kill_grace_ms,
       ...(signal ? { signal } : {}),
+      ...(started ? { started } : {}),
       take: take ?? (() => undefined),
     })
   } catch (error) {

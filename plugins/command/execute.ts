@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { stripVTControlCharacters } from 'node:util'
-import { asError, childEnvironment, endTree, messageOf, type OutputLine, processInfo } from 'hestia'
+import { asError, childEnvironment, endTree, messageOf, type OutputLine, processInfo, type TreeRecord } from 'hestia'
 import { LineSplitter } from './line-splitter.ts'
 
 /** A list is a program with its arguments, a text a line for the shell. */
@@ -18,6 +18,8 @@ export interface Execution {
   readonly killGraceMs: number
   /** Ends the command early. */
   readonly signal?: AbortSignal
+  /** Hears what was started, by which it can be ended later. */
+  readonly started?: (tree: TreeRecord) => void
   readonly take: (stream: OutputLine['stream'], line: string) => void
 }
 
@@ -47,12 +49,13 @@ const TAIL_LENGTH = 500
  * @throws {NodeJS.ErrnoException} when it could not be run at all.
  */
 export async function execute(execution: Execution): Promise<Outcome> {
-  const { command, cwd, env, timeoutMs, killGraceMs, signal } = execution
+  const { command, cwd, env, timeoutMs, killGraceMs, signal, started } = execution
   signal?.throwIfAborted()
   const cookie = randomBytes(16).toString('hex')
   const child = launch(command, { cwd, env: childEnvironment(env, cookie) })
   if (child.pid === undefined) throw (await once(child, 'error'))[0]
   const tree = { pid: child.pid, startTime: processInfo(child.pid)?.startTime ?? null, cookie }
+  started?.(tree)
   const { tail, drained } = readOutput(child, execution.take)
   const exited = once(child, 'exit') as Promise<[Outcome['code'], Outcome['signal']]>
   const why = await bounded(exited, timeoutMs, signal)

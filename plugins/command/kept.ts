@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Events, Instance, OutputLine } from 'hestia'
+import type { Events, Instance, OutputLine, TreeRecord } from 'hestia'
 import type { CommandOptions, CommandServiceOptions } from '../../schemas/command.ts'
 
 /** `instance.data.command`: it was brought up, or found running, and is to be brought down. */
@@ -10,6 +10,8 @@ export interface CommandRecord {
   readonly address: string | null
   /** For a later gateway that has no such service any more. Without `env`, as that may hold secrets. */
   readonly stop: CommandServiceOptions['start'] | null
+  /** Its start command, while that runs: if the gateway is killed, it goes on. */
+  readonly running?: TreeRecord
 }
 
 /** What outlives generations; refers to nothing of one. */

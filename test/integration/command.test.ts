@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
+import { openSqlite } from '../../plugins/store/sqlite.ts'
 import { isAlive } from '../helpers/alive.ts'
 import { cleanEnv, startChildGateway } from '../helpers/child-gateway.ts'
 import { DockerDaemon, dockerMissing, mountForbidden } from '../helpers/docker-daemon.ts'
@@ -265,3 +266,37 @@ t.test('R18 a gateway that was killed: the next one goes on with what runs, and 
   t.equal(readFileSync(join(home, 'said'), 'utf8'), 'start\nstop\n')
   await third.end('SIGTERM')
 })
+
+t.test(
+  'R18 a gateway that is killed while a start command runs: the next one ends that before it stops the service',
+  async (t) => {
+    const home = folder(t)
+    const port = await freePort()
+    const start = 'trap "echo ended >> said; exit" TERM; echo start >> said; echo $$ > starter; sleep 60 & wait; echo up >> said'
+    const service = {
+      base_url: `http://127.0.0.1:${port}`,
+      health: { tcp: true },
+      command: { start, stop: 'echo stop >> said' },
+    }
+    const config = { server: { port: 0 }, log: { format: 'json' }, services: { web: service } }
+    writeFileSync(join(home, 'hestia_config.yml'), JSON.stringify(config))
+    const first = await startChildGateway(t, join(home, 'hestia_config.yml'))
+    const left = ask(`${first.url}/services/web/`).catch(() => undefined)
+    const database = await openSqlite(join(home, 'hestia.sqlite'))
+    const written = async () => JSON.stringify(await database.all('SELECT * FROM instance_states'))
+    await until(async () => (await written()).includes('cookie'), 'the start command to be written down')
+    await database.close()
+    const starter = Number(readFileSync(join(home, 'starter'), 'utf8'))
+    t.teardown(() => isAlive(starter) && process.kill(-starter, 'SIGKILL'))
+    await first.end('SIGKILL')
+    await left
+    t.ok(isAlive(starter), 'it outlives its gateway')
+
+    const second = await startChildGateway(t, join(home, 'hestia_config.yml'))
+    await until(() => second.lines.some(({ type }) => type === 'instance.not_adopted'), 'it to be looked at')
+    await until(() => readFileSync(join(home, 'said'), 'utf8').includes('stop'), 'its stop command')
+    t.notOk(isAlive(starter))
+    t.equal(readFileSync(join(home, 'said'), 'utf8'), 'start\nended\nstop\n')
+    await second.end('SIGTERM')
+  },
+)
