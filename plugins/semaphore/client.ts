@@ -52,6 +52,16 @@ export class SemaphoreClient {
     return 'token' in this.#credentials ? [this.#credentials.token] : [this.#credentials.password]
   }
 
+  /** Whether something at the address is Semaphore; without saying who asks. */
+  async ping(): Promise<void> {
+    const headers = { accept: 'text/plain', 'user-agent': 'hestia' }
+    const reply = await this.#connection.call({ method: 'GET', path: '/ping', headers, timeoutMs: this.#timeoutMs })
+    if (reply.status === 200 && reply.text.trim() === 'pong') return
+    throw reply.status < 300
+      ? this.#isNot('/ping', reply, '"pong"')
+      : failureOf(reply, 'GET', `${this.#connection.baseUrl}/api/ping`)
+  }
+
   /** Whether Semaphore answers, and takes who we are. */
   async check(timeoutMs?: number): Promise<void> {
     await this.#json('/user/', { timeoutMs })
@@ -111,20 +121,22 @@ export class SemaphoreClient {
   }
 
   async #json(path: string, ask: Ask = {}): Promise<unknown> {
-    const { status, type, text } = await this.#ask(path, ask)
-    const notJson = (cause?: unknown) =>
-      new SemaphoreError(
-        'not_json',
-        `${this.#connection.baseUrl}/api${path} answered ${status} with ${type || 'no content type'} instead of JSON: ` +
-          'plugins.semaphore.base_url is not the address of Semaphore (behind a path, it ends with that path)',
-        cause,
-      )
-    if (!/^application\/json\b/i.test(type)) throw notJson()
+    const reply = await this.#ask(path, ask)
+    if (!/^application\/json\b/i.test(reply.type)) throw this.#isNot(path, reply, 'JSON')
     try {
-      return JSON.parse(text) as unknown
+      return JSON.parse(reply.text) as unknown
     } catch (thrown) {
-      throw notJson(thrown)
+      throw this.#isNot(path, reply, 'JSON', thrown)
     }
+  }
+
+  #isNot(path: string, { status, type }: Reply, wanted: string, cause?: unknown): SemaphoreError {
+    return new SemaphoreError(
+      'not_json',
+      `${this.#connection.baseUrl}/api${path} answered ${status} with ${type || 'no content type'} instead of ${wanted}: ` +
+        'plugins.semaphore.base_url is not the address of Semaphore (behind a path, it ends with that path)',
+      cause,
+    )
   }
 
   async #ask(path: string, ask: Ask = {}): Promise<Reply> {

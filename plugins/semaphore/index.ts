@@ -4,6 +4,7 @@ import { type AutomationStatus, asError, definePlugin, type Instance, messageOf,
 import { SemaphoreOptions, SemaphoreServiceOptions } from '../../schemas/semaphore.ts'
 import { SemaphoreClient } from './client.ts'
 import { bringDown, stayFor } from './down.ts'
+import { greet } from './greet.ts'
 import { type Engine, type Kept, letGo, machineOf, newKept, recordOf, sectionOf, tell, viewOf } from './kept.ts'
 import { semaphoreRoutes } from './routes.ts'
 import { checkCredentials } from './rule.ts'
@@ -34,7 +35,9 @@ export default definePlugin({
 
     const unsubscribe = events.subscribe(
       (event) => {
-        if (event.generation === generation) kept.engine = engine
+        if (event.generation !== generation) return
+        kept.engine = engine
+        void greet(engine, kept)
       },
       ['reload.applied'],
     )

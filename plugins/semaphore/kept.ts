@@ -63,6 +63,8 @@ export interface Kept {
   readonly sending: Map<Instance, Promise<unknown>>
   /** Who wants to hear of the next task of an instance. */
   readonly listeners: Map<Instance, Set<Listener>>
+  /** Which Semaphore was greeted last, and as whom. */
+  greeted?: string
 }
 
 /** Hears of a task that was begun, or why there is none. */

@@ -311,6 +311,41 @@ t.test('R15 R16 a reload while a task runs: the new token counts at once, and th
   t.equal((await answer).status, 200)
 })
 
+t.test(
+  'R20 C1 C2 C3 at the start, and when its address or identity has changed, the log says whether Semaphore takes us',
+  async (t) => {
+    const { semaphore, config } = await world(t)
+    const dir = await mkdtemp(join(tmpdir(), 'hestia-semaphore-'))
+    t.teardown(() => rm(dir, { recursive: true, force: true }))
+    const file = join(dir, 'hestia_config.yml')
+    const write = (text: string) => writeFile(file, `server: { port: 0 }\nlog: { format: json }\n${text}`)
+    await write(config)
+    const gateway = await startChildGateway(t, file)
+    const says = (message: RegExp, level: number) =>
+      until(() => gateway.lines.find((line) => line.level === level && message.test(String(line.msg))), String(message))
+    await says(/^Semaphore 2\.16\.40-cbd56202-0 at http:.* takes us$/, 30)
+    const greetings = () => semaphore.count('GET', /^\/info/)
+    t.equal(greetings(), 1)
+
+    await write(config.replace(semaphore.knobs.token, 'of somebody else'))
+    await says(/^services of Semaphore can't be started now: .*does not take plugins\.semaphore\.token \(401\)/, 40)
+    await write(config.replace(`${semaphore.url},`, `${semaphore.url}/elsewhere,`))
+    await says(/now: .*\/elsewhere\/api\/ping answered 200 with text\/html; charset=utf-8 instead of "pong"/, 40)
+    await semaphore.down()
+    await write(config.replace(semaphore.url, semaphore.url.replace('127.0.0.1', 'localhost')))
+    await says(/now: Semaphore at http:\/\/localhost:\d+ cannot be reached \(ECONNREFUSED\)/, 40)
+    await semaphore.up()
+    await write(config.replace('poll_interval_ms: 20', 'poll_interval_ms: 30'))
+    await until(() => greetings() === 2)
+    await write(config)
+    const generations = () => gateway.lines.filter(({ type }) => type === 'reload.applied').length
+    await until(() => generations() === 6)
+    t.equal((await ask(`${gateway.url}/services/svc/x`)).status, 200)
+    t.equal(greetings(), 2, 'nothing that matters has changed')
+    t.notOk(JSON.stringify(gateway.lines).includes(semaphore.knobs.token))
+  },
+)
+
 /** A ULID of that moment. */
 function ulidOf(at: number): string {
   const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'

@@ -2,6 +2,7 @@ import t from 'tap'
 import { SemaphoreClient } from '../../plugins/semaphore/client.ts'
 import { Templates } from '../../plugins/semaphore/templates.ts'
 import { get, isStart, refusal, startAll } from '../helpers/semaphore-server/gateway.ts'
+import { startSemaphore } from '../helpers/semaphore-server.ts'
 import { until } from '../helpers/until.ts'
 
 type World = Awaited<ReturnType<typeof startAll>>
@@ -49,7 +50,7 @@ t.test('R19 C7 a survey that has changed meanwhile: the 400 with its reason is s
 })
 
 t.test('R19 C3 a server that was updated while Hestia runs: its version is asked again, rarely', async (t) => {
-  const { semaphore } = await startAll(t)
+  const semaphore = await startSemaphore(t)
   const place = { baseUrl: semaphore.url, ca: undefined, rejectUnauthorized: true, connectTimeoutMs: 2000 }
   const client = new SemaphoreClient(place, { token: semaphore.knobs.token }, 2000)
   t.teardown(() => client.close())
@@ -67,12 +68,13 @@ t.test('R19 C3 a server that was updated while Hestia runs: its version is asked
 })
 
 t.test('R19 C3 a version that is not told in time counts as new', async (t) => {
-  const { semaphore, gateway } = await startAll(t, {
+  const { semaphore, gateway, config } = await startAll(t, {
     server: { knobs: { version: '2.12.17' } },
     section: ', limit: nas1',
-    plugin: ', timeout_ms: 300',
   })
   semaphore.fault('hang', (_method, path) => path === '/info', Infinity)
+  await gateway.configure(config.replace('poll_interval_ms: 20', 'poll_interval_ms: 20, timeout_ms: 300'))
+  await gateway.gateway.reload()
   t.match(await refusal(t, gateway), /would run on the whole inventory/)
   t.equal(semaphore.tasks().length, 0)
 })
