@@ -4,6 +4,7 @@ import { type AutomationStatus, asError, definePlugin, type Instance, messageOf,
 import { SemaphoreOptions, SemaphoreServiceOptions } from '../../schemas/semaphore.ts'
 import { SemaphoreClient } from './client.ts'
 import { bringDown, stayFor } from './down.ts'
+import { SemaphoreError } from './errors.ts'
 import { greet } from './greet.ts'
 import { type Engine, type Kept, letGo, machineOf, newKept, recordOf, sectionOf, tell, viewOf } from './kept.ts'
 import { semaphoreRoutes } from './routes.ts'
@@ -82,9 +83,17 @@ export default definePlugin({
 
 function makeClient(options: SemaphoreOptions, folder: string): SemaphoreClient {
   const { base_url: baseUrl, ca_file, reject_unauthorized: rejectUnauthorized, timeout_ms, token, user, password } = options
-  const ca = ca_file === undefined ? undefined : readFileSync(resolve(folder, ca_file), 'utf8')
+  const ca = ca_file === undefined ? undefined : readAuthority(resolve(folder, ca_file))
   const place = { baseUrl, ca, rejectUnauthorized, connectTimeoutMs: timeout_ms }
   return new SemaphoreClient(place, token === undefined ? { user: user!, password: password! } : { token }, timeout_ms)
+}
+
+function readAuthority(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (thrown) {
+    throw new SemaphoreError('misconfigured', `plugins.semaphore.ca_file cannot be read: ${messageOf(thrown)}`, thrown)
+  }
 }
 
 /** Of the instance that is up, or whose turn it was last; undefined where Semaphore has nothing to do with the service. */

@@ -140,6 +140,32 @@ t.test('R18 R19 Hestia is killed while the task runs: the next one goes on with 
   t.same(service.journal, ['up', 'down'], 'and can stop it')
 })
 
+t.test('R18 R19 Hestia is killed while the stop task runs: the next one waits for the end of the same task', async (t) => {
+  const { semaphore, service, config } = await world(t, { stop: { run: () => undefined, hang: 'running' } })
+  const start = await killable(t, config)
+  const first = await start()
+  t.equal((await ask(`${first.url}/services/svc/x`)).status, 200)
+  await until(() => semaphore.tasks()[0]?.status === 'success')
+  t.equal((await ask(`${first.url}/v1/services/svc/stop`, { method: 'POST' })).status, 202)
+  const looks = () => semaphore.count('GET', /\/tasks\/9$/)
+  await until(() => semaphore.tasks()[1]?.status === 'running' && looks() > 10)
+  await first.end('SIGKILL')
+  const before = looks()
+  const second = await start()
+  await until(() => looks() > before + 2, 'the next one to look at it')
+  const answer = ask(`${second.url}/services/svc/x`)
+  await until(async () => (await ask(`${second.url}/v1/services/svc/status`)).text.includes('"queuePending":1'))
+  t.same(service.journal, ['up'])
+  semaphore.state.finish(9, () => service.down())
+  t.equal((await answer).status, 200)
+  t.same(service.journal, ['up', 'down', 'up'])
+  t.same(
+    semaphore.tasks().map(({ template_id }) => template_id),
+    [3, 4, 3],
+  )
+  t.equal(semaphore.count('POST', /\/stop$/), 0)
+})
+
 t.test('R18 R19 Hestia is killed while the service is up: it is taken over, also while Semaphore is down', async (t) => {
   const { semaphore, service, config } = await world(t)
   const start = await killable(t, config)

@@ -125,6 +125,12 @@ export class State {
     this.#queue = this.#queue.filter((one) => one !== id)
   }
 
+  /** What hangs comes to its end after all. */
+  finish(id: number, work: () => void): void {
+    work()
+    this.#finish(this.rows.get(id)!, 'success')
+  }
+
   stop(id: number, force: boolean): void {
     const row = this.rows.get(id)!
     if (OVER.has(row.status)) this.rewritten.push(id)
