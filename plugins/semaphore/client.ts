@@ -1,10 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection, type Place, type Reply } from './connection.ts'
-import { SemaphoreError } from './errors.ts'
+import { kindOf, SemaphoreError } from './errors.ts'
 import { listOf, type Named, readNamed, readTask, readTemplate, type Task, type Template } from './read.ts'
 import { linesOfJson } from './tail.ts'
 
 /** How long a refused token or password is not tried again, in milliseconds. */
 const ASK_AGAIN_MS = 60_000
+/** A call that only reads and failed is made again for so long, with pauses of about that; both in milliseconds. */
+const HICCUP_MS = 1000
+const HICCUP_PAUSE_MS = 200
 /** How many tasks of a template are looked through for one of ours. */
 const LAST_TASKS = 20
 
@@ -23,6 +27,7 @@ export interface TaskOrder {
 interface Ask {
   readonly method?: 'GET' | 'POST'
   readonly body?: object
+  /** Of who has a bound of its own, and asks again as it sees fit. */
   readonly timeoutMs?: number | undefined
   readonly tail?: boolean
 }
@@ -139,7 +144,24 @@ export class SemaphoreClient {
     )
   }
 
+  /** What may be asked twice is, for a moment: a stop that fails at one hiccup of a proxy would leave the service running unseen. */
   async #ask(path: string, ask: Ask = {}): Promise<Reply> {
+    const beganAt = performance.now()
+    const patienceMs = Math.min(HICCUP_MS, this.#timeoutMs)
+    for (;;) {
+      try {
+        return await this.#askOnce(path, ask)
+      } catch (thrown) {
+        const mayAgain = (ask.method ?? 'GET') === 'GET' && ask.timeoutMs === undefined
+        const isHiccup = ['failing', 'lost'].includes(kindOf(thrown) ?? '')
+        const pauseMs = HICCUP_PAUSE_MS * (0.5 + Math.random())
+        if (!mayAgain || !isHiccup || performance.now() + pauseMs - beganAt > patienceMs) throw thrown
+        await sleep(pauseMs)
+      }
+    }
+  }
+
+  async #askOnce(path: string, ask: Ask): Promise<Reply> {
     const { method = 'GET' } = ask
     const known = this.#refusal
     if (known && this.#now() - known.at < ASK_AGAIN_MS) throw known.error

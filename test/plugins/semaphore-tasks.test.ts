@@ -316,3 +316,18 @@ t.test('R19 C8 C9 done between two looks; looks on from a proxy that turns them 
   })
   t.equal(gateway.instance('svc').state, 'hot')
 })
+
+t.test('R20 hiccups of a proxy before a start and before a stop: asked again, and nothing is left running', async (t) => {
+  const { semaphore, service, gateway } = await startAll(t)
+  const isList = (method: string, path: string) => method === 'GET' && path.endsWith('/tasks/last')
+  for (const kind of [502, 'reset'] as const) {
+    for (const matches of [isList, (_: string, path: string) => path.endsWith('/templates/3')]) semaphore.fault(kind, matches)
+    t.equal((await get(gateway)).status, 200)
+    semaphore.fault(kind, isList)
+    await gateway.instance('svc').stop('manual')
+    t.notOk(service.isUp)
+  }
+  t.notOk(gateway.events.some(({ type }) => type === 'hook.failed'))
+  semaphore.fault(503, isList, Infinity)
+  t.match(await refusal(t, gateway), /tasks\/last\?limit=20 was answered 503/, 'but not for ever')
+})
