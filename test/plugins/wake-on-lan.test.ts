@@ -228,6 +228,20 @@ t.test('R19 wake, start, probe, forward; the inverse when idle; each step with i
     return activities.some(({ kind }) => kind === 'machine.slept') ? activities : undefined
   }, 'the machine in the timeline')
   t.ok(kinds.every(({ details }) => details.machine === 'box'))
+  const whole = (await (await fetch(`${gateway.url}/v1/activities?limit=200`)).json()) as {
+    activities: { kind: string; service_id: string | null; details: { durationMs?: number; plugin?: string } }[]
+  }
+  const timed = whole.activities
+    .toReversed()
+    .filter(({ kind, details }) => /^(instance|machine)\./.test(kind) && details.durationMs !== undefined)
+  const start = timed.slice(0, timed.findIndex(({ kind }) => kind === 'instance.ready') + 1)
+  t.same(
+    start.map(({ kind, details }) => details.plugin ?? kind),
+    ['machine.woken', 'wake-on-lan', 'command', 'health', 'instance.ready'],
+    'one timeline of all three steps, and of the whole',
+  )
+  const took = start.map(({ details }) => details.durationMs!)
+  t.ok(took[4]! >= took[1]! + took[2]! + took[3]!, `the whole is as long as its steps: ${took.map(Math.round).join(' ')}`)
 
   t.equal(await get(gateway, 'a'), 200, 'and again from the beginning')
 })
