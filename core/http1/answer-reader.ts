@@ -1,5 +1,5 @@
 import type { AnswerListener } from './answer-listener.ts'
-import { ChunkedDecoder } from './chunked-decoder.ts'
+import { type BodySink, ChunkedDecoder } from './chunked-decoder.ts'
 import { WireError } from './errors.ts'
 import { parseResponseHead, type ResponseHead } from './response-head.ts'
 
@@ -10,7 +10,7 @@ const END_OF_HEAD = Buffer.from('\r\n\r\n')
 const NO_TRAILERS: readonly string[] = []
 
 /** Reads one answer out of bytes as they come, for a listener that may be gone in the middle of it. */
-export class AnswerReader {
+export class AnswerReader implements BodySink {
   readonly #method: string
   readonly #listener: AnswerListener
   /** What of a head has come so far, when it came in parts. */
@@ -23,11 +23,6 @@ export class AnswerReader {
   #done = false
   /** Nobody hears of it any more. */
   #over = false
-  readonly #pass = (part: Buffer): void => {
-    // The next bytes will be read into the same place.
-    if (part.length > 0 && !this.#over && !this.#listener.onData(Buffer.from(part))) this.#more = false
-  }
-
   /** @param method of the request: the answer to HEAD has no body. */
   constructor(method: string, listener: AnswerListener) {
     this.#method = method
@@ -56,6 +51,11 @@ export class AnswerReader {
   /** The listener hears nothing any more. */
   cancel(): void {
     this.#over = true
+  }
+
+  take(part: Buffer): void {
+    // The next bytes will be read into the same place.
+    if (part.length > 0 && !this.#over && !this.#listener.onData(Buffer.from(part))) this.#more = false
   }
 
   /**
@@ -106,14 +106,14 @@ export class AnswerReader {
   #readBody({ framing }: ResponseHead, bytes: Buffer): number {
     let taken = bytes.length
     if (framing === 'chunked') {
-      taken = this.#chunks!.decode(bytes, this.#pass)
+      taken = this.#chunks!.decode(bytes, this)
       this.#done = this.#chunks!.done
-    } else if (framing === 'close') this.#pass(bytes)
+    } else if (framing === 'close') this.take(bytes)
     else {
       // Without a body there is nothing left to begin with.
       if (taken > this.#left) taken = this.#left
       this.#left -= taken
-      this.#pass(taken < bytes.length ? bytes.subarray(0, taken) : bytes)
+      this.take(taken < bytes.length ? bytes.subarray(0, taken) : bytes)
       this.#done = this.#left === 0
     }
     return bytes.length - taken

@@ -9,6 +9,12 @@ const SIZE_LINE = /^([0-9a-fA-F]{1,13})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/
 
 const bad = (message: string): WireError => new WireError('BAD_ANSWER', message)
 
+/** Who gets the parts of a body. */
+export interface BodySink {
+  /** Part of the body; only there for now. */
+  take(part: Buffer): void
+}
+
 /** Takes the chunked coding (RFC 9112, 7.1) off a body that comes in parts. */
 export class ChunkedDecoder {
   #state: 'size' | 'data' | 'end of data' | 'trailers' | 'done' = 'size'
@@ -25,18 +31,17 @@ export class ChunkedDecoder {
 
   /**
    * Takes the next bytes.
-   * @param onData is given each part of the body; it is part of `bytes`.
    * @returns how many bytes belong to the body: fewer than there are when it ends with them.
    * @throws {WireError} `BAD_ANSWER`.
    */
-  decode(bytes: Buffer, onData: (part: Buffer) => void): number {
+  decode(bytes: Buffer, sink: BodySink): number {
     let at = 0
     while (at < bytes.length && this.#state !== 'done') {
       if (this.#state === 'data') {
         const end = Math.min(bytes.length, at + this.#left)
         this.#left -= end - at
         if (this.#left === 0) this.#state = 'end of data'
-        onData(bytes.subarray(at, end))
+        sink.take(bytes.subarray(at, end))
         at = end
       } else at = this.#takeLine(bytes, at)
     }

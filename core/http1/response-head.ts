@@ -18,7 +18,11 @@ export interface ResponseHead {
   readonly idleMs: number | undefined
 }
 
-const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n/
+const STATUS_LINE = /^HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?$/
+/** Where the minor version, the status and the reason stand in it. */
+const MINOR = 7
+const STATUS = 9
+const REASON = 13
 
 const bad = (message: string): WireError => new WireError('BAD_ANSWER', message)
 
@@ -29,14 +33,15 @@ const bad = (message: string): WireError => new WireError('BAD_ANSWER', message)
  * @throws {WireError} `BAD_ANSWER`.
  */
 export function parseResponseHead(text: string, method: string): ResponseHead {
-  const line = STATUS_LINE.exec(text)
-  if (!line) throw bad(`it begins with ${JSON.stringify(text.slice(0, 40))}, which is no status line`)
-  const headers = parseHeaderLines(text, line[0].length)
+  const end = text.indexOf('\r\n')
+  const line = text.slice(0, end)
+  if (!STATUS_LINE.test(line)) throw bad(`it begins with ${JSON.stringify(line.slice(0, 40))}, which is no status line`)
+  const headers = parseHeaderLines(text, end + 2)
   if (!headers) throw bad('one of its header lines is not valid')
-  const status = Number(line[2])
+  const status = Number(line.slice(STATUS, REASON - 1))
   let length = -1
   let coding: string | undefined
-  let keepAlive = line[1] === '1'
+  let keepAlive = line[MINOR] === '1'
   let idleMs: number | undefined
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!
@@ -54,16 +59,21 @@ export function parseResponseHead(text: string, method: string): ResponseHead {
         break
     }
   }
-  const head = { status, reason: line[3] ?? '', headers, idleMs }
   if (coding !== undefined) {
     if (coding.toLowerCase() !== 'chunked') throw bad(`its transfer coding ${JSON.stringify(coding)} is not known`)
     if (length !== -1) throw bad('it has both a Content-Length and a Transfer-Encoding, which do not agree on where it ends')
   }
-  if (status < 200 || status === 204 || status === 304 || method === 'HEAD')
-    return { ...head, framing: 'none', length: 0, keepAlive }
-  if (coding !== undefined) return { ...head, framing: 'chunked', length: 0, keepAlive }
-  if (length !== -1) return { ...head, framing: 'length', length, keepAlive }
-  return { ...head, framing: 'close', length: 0, keepAlive: false }
+  let framing: Framing = length !== -1 ? 'length' : coding !== undefined ? 'chunked' : 'close'
+  if (status < 200 || status === 204 || status === 304 || method === 'HEAD') framing = 'none'
+  return {
+    status,
+    reason: line.slice(REASON),
+    headers,
+    framing,
+    length: framing === 'length' ? length : 0,
+    keepAlive: keepAlive && framing !== 'close',
+    idleMs,
+  }
 }
 
 function persists(connection: string, before: boolean): boolean {

@@ -1,3 +1,4 @@
+import { byName } from './by-name.ts'
 import { namedByConnection } from './outgoing-headers.ts'
 import { type Mapping, rewriteCookie, rewriteRefresh, rewriteUrl } from './rewrite.ts'
 
@@ -23,7 +24,7 @@ type Treatment =
   | 'via'
   | 'mark'
 
-const TREATMENTS: ReadonlyMap<string, Treatment> = new Map([
+const treatmentOf = byName<Treatment>([
   ['connection', 'connection'],
   ['keep-alive', 'drop'],
   ['proxy-connection', 'drop'],
@@ -67,7 +68,7 @@ export function incomingHeaders(
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!
     const value = raw[i + 1]!
-    switch (TREATMENTS.get(name.toLowerCase())) {
+    switch (treatmentOf(name)) {
       case undefined:
         headers.push(name, value)
         break

@@ -1,4 +1,5 @@
 import { type HeaderEdits, HestiaError } from 'hestia'
+import { byName } from './by-name.ts'
 
 /** What the headers of a request to a service are made of. */
 export interface OutgoingHead {
@@ -22,7 +23,7 @@ export interface OutgoingHead {
 type Treatment = 'drop' | 'length' | 'te' | 'via' | 'for' | 'host' | 'proto' | 'prefix' | 'forwarded'
 
 /** Hop-by-hop headers (RFC 9110, 7.6.1) and those that need a look; all others pass. `Host` is set by whoever sends. */
-const TREATMENTS: ReadonlyMap<string, Treatment> = new Map([
+const treatmentOf = byName<Treatment>([
   ['host', 'drop'],
   ['connection', 'drop'],
   ['keep-alive', 'drop'],
@@ -62,9 +63,8 @@ export function outgoingHeaders(head: OutgoingHead): string[] {
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!
     const value = rawHeaders[i + 1]!
-    const lower = name.toLowerCase()
-    if (named?.has(lower) || edits?.has(lower)) continue
-    switch (TREATMENTS.get(lower)) {
+    if (named?.has(name.toLowerCase()) || edits?.has(name.toLowerCase())) continue
+    switch (treatmentOf(name)) {
       case undefined:
         headers.push(name, value)
         break

@@ -7,7 +7,7 @@ function decode(pieces: readonly Buffer[]): { body: Buffer; taken: number; decod
   const decoder = new ChunkedDecoder()
   const parts: Buffer[] = []
   let taken = 0
-  for (const piece of pieces) taken += decoder.decode(piece, (part) => parts.push(Buffer.from(part)))
+  for (const piece of pieces) taken += decoder.decode(piece, { take: (part) => parts.push(Buffer.from(part)) })
   return { body: Buffer.concat(parts), taken, decoder }
 }
 
