@@ -205,11 +205,17 @@ function ignoreErrors(socket: Duplex): void {
 }
 const ignore = (): void => undefined
 
+const OTHER_PORT = 'choose another port by server.port or HESTIA_SERVER_PORT'
+const CANNOT_LISTEN: Readonly<Record<string, string>> = {
+  EADDRINUSE: `another program listens there; end it, or ${OTHER_PORT}`,
+  EACCES: `this user may not, as with ports below 1024; ${OTHER_PORT}`,
+  EADDRNOTAVAIL: 'this machine has no such address; correct server.host or HESTIA_SERVER_HOST',
+}
+
 function listen(server: Server, { host, port }: Readonly<ServerConfig>): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (error: NodeJS.ErrnoException) => {
-      const why =
-        error.code === 'EADDRINUSE' ? 'another program listens there; end it or choose another server.port' : messageOf(error)
+      const why = CANNOT_LISTEN[error.code ?? ''] ?? messageOf(error)
       reject(new Error(`cannot listen on ${host}:${port}: ${why}`, { cause: error }))
     }
     server.once('error', failed)

@@ -8,16 +8,18 @@ import { levelOfType, lineOf } from './sentences.ts'
 const familyOf = (type: EventType): string => type.slice(0, type.indexOf('.'))
 const rank = (level: string): number => levels.values[level] ?? Infinity
 
-/** Writes every event that its level lets through as one line, with its fields. */
+/** Writes every event that its level lets through as one line: its sentence, and for programs its fields. */
 export class EventLog {
   readonly #events: Events
   readonly #log: Logger
+  readonly #forPeople: boolean
   readonly #access: AccessLog
   #stop: () => void = () => undefined
 
   constructor(events: Events, { log, out, forPeople }: Lines) {
     this.#events = events
     this.#log = log
+    this.#forPeople = forPeople
     this.#access = new AccessLog(out, forPeople)
   }
 
@@ -32,7 +34,7 @@ export class EventLog {
     const isWritten = (type: EventType) => rank(levelOfType(type)) >= rank(levelOf(config, familyOf(type)))
     const stops = [
       this.#events.subscribe(
-        (event) => write(families.get(familyOf(event.type)) ?? log, event),
+        (event) => this.#write(families.get(familyOf(event.type)) ?? log, event),
         (type) => type !== 'request.finished' && isWritten(type),
       ),
     ]
@@ -41,13 +43,14 @@ export class EventLog {
       for (const stop of stops) stop()
     }
   }
-}
 
-function write(log: Logger, event: HestiaEvent): void {
-  const { level, sentence } = lineOf(event)
-  if (!log.isLevelEnabled(level)) return
-  const { at: _, ...fields } = event
-  log[level](fields, sentence)
+  #write(log: Logger, event: HestiaEvent): void {
+    const { level, sentence } = lineOf(event)
+    if (!log.isLevelEnabled(level)) return
+    const { at: _, ...fields } = event
+    if (this.#forPeople) log[level](sentence)
+    else log[level](fields, sentence)
+  }
 }
 
 const isAccessWritten = (config: Readonly<LogConfig>): boolean =>

@@ -10,13 +10,16 @@ export interface Lines {
   readonly forPeople: boolean
 }
 
+/** One line for each thing, in the time of who reads it. */
+const PRETTY = { sync: true, singleLine: true, ignore: 'plugin', translateTime: 'SYS:HH:MM:ss.l' }
+
 /**
  * The gateway's logger, and where its lines go: lines for people on a terminal, JSON (one object a line) elsewhere. Secrets are
  * taken out of whatever it is given. `stream`: instead of the standard output.
  */
 export function makeLogger({ level, format }: Readonly<LogConfig>, stream?: Out): Lines {
   const forPeople = format === 'pretty' || (format === 'auto' && process.stdout.isTTY)
-  const out = forPeople ? pretty({ sync: true, ignore: 'plugin' }) : (stream ?? pino.destination({ dest: 1, sync: true }))
+  const out = forPeople ? pretty(PRETTY) : (stream ?? pino.destination({ dest: 1, sync: true }))
   const options = { level, base: null, timestamp: stdTimeFunctions.isoTime, hooks: { streamWrite: redact } }
   return { log: pino(options, out as never), out, forPeople }
 }

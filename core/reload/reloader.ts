@@ -210,7 +210,9 @@ export class Reloader {
       thrown instanceof ProblemError
         ? thrown.problems.map((problem) => this.#shown(problem))
         : [{ file: 'hestia', message: messageOf(thrown) }]
-    if (!isDeepStrictEqual(problems, this.#problems)) this.#parts.events.emit('reload.rejected', { phase: 'config', problems })
+    // Who cannot even start is told by what `reload` throws; nothing serves on.
+    const isNews = this.#current !== undefined && !isDeepStrictEqual(problems, this.#problems)
+    if (isNews) this.#parts.events.emit('reload.rejected', { phase: 'config', problems })
     this.#problems = problems
     return new ProblemError(problems, thrown)
   }
