@@ -1,10 +1,11 @@
+import { closeSync, openSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { messageOf } from './errors.ts'
 import { Gateway, type GatewayOptions } from './gateway.ts'
 
 /**
  * Runs a gateway as this process: SIGTERM and SIGINT end it, and a second one does not wait for requests under way; SIGHUP reads
- * everything anew. Exits with 1 when it cannot start.
+ * everything anew, unless it says that the terminal was closed. Exits with 1 when it cannot start.
  */
 export async function run(options: GatewayOptions): Promise<void> {
   try {
@@ -26,7 +27,11 @@ export async function run(options: GatewayOptions): Promise<void> {
     }
     process.on('SIGTERM', end)
     process.on('SIGINT', end)
-    process.on('SIGHUP', () => void gateway.reload().catch(() => undefined))
+    const onTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)
+    process.on('SIGHUP', () => {
+      if (onTerminal && !hasTerminal()) end('SIGHUP')
+      else void gateway.reload().catch(() => undefined)
+    })
     // A callback of a plugin that nobody waits for shall not take all services' gateway down with it.
     process.on('uncaughtException', (error) =>
       gateway.log.error({ err: error }, 'an error that nobody caught; probably of a plugin'),
@@ -34,6 +39,16 @@ export async function run(options: GatewayOptions): Promise<void> {
   } catch (error) {
     process.stderr.write(`hestia cannot start:\n${messageOf(error) || inspect(error)}\n`)
     process.exit(1)
+  }
+}
+
+/** Whether this process has a terminal that controls it; one that was closed is none (tty(4), `/dev/tty`). */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -28,7 +28,7 @@ const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 /** Starts `hestia` as a process of its own, from any folder. */
 export function startHestia(args: readonly string[], { cwd, env, program = COMMAND, terminal, input }: HowToRun = {}) {
   const line = plainNode(program, ...args)
-  const [file, ...rest] = terminal ? ['script', '-qec', line.map(quoted).join(' '), '/dev/null'] : line
+  const [file, ...rest] = terminal ? ['script', '-qefc', line.map(quoted).join(' '), '/dev/null'] : line
   // What the test runner thinks of colours is not what is tested.
   const { NO_COLOR: _no, FORCE_COLOR: _force, ...clean } = cleanEnv()
   const child: ChildProcess = spawn(file!, rest, {

@@ -1,19 +1,13 @@
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
+import { isAlive } from '../helpers/alive.ts'
 import { cleanEnv, spawnGateway, startChildGateway } from '../helpers/child-gateway.ts'
 import { freePort } from '../helpers/free-port.ts'
+import { startHestia } from '../helpers/hestia-command.ts'
 import { until } from '../helpers/until.ts'
-
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
 
 /** A service that says its pid, answers `/slow` when told so by `/go`, and is ready 100 ms after its start. */
 const SERVICE = `
@@ -48,12 +42,12 @@ t.test('R10: SIGTERM lets requests under way end, then stops what was started, a
   const slow = await fetch(`${gateway.url}/services/s/slow`)
   gateway.child.kill('SIGTERM')
   await until(() => gateway.lines.some(({ type }) => type === 'server.stopping'), 'the gateway to begin to end')
-  t.ok(alive(pid), 'the service runs while a request does')
+  t.ok(isAlive(pid), 'the service runs while a request does')
   await t.rejects(fetch(`${gateway.url}/__health`, { headers: { connection: 'close' } }), 'no new connections')
   t.equal(await (await fetch(`${upstream}/go`)).text(), String(pid))
   t.equal(await slow.text(), `slow ${pid}`)
   t.equal(await gateway.end(), 0)
-  t.notOk(alive(pid), 'the service is gone')
+  t.notOk(isAlive(pid), 'the service is gone')
 })
 
 t.test('R10: SIGINT twice does not wait for requests under way', async (t) => {
@@ -65,15 +59,15 @@ t.test('R10: SIGINT twice does not wait for requests under way', async (t) => {
   gateway.child.kill('SIGINT')
   t.equal(await gateway.end(), 0)
   await t.rejects(slow.text(), 'cut off')
-  t.notOk(alive(pid))
+  t.notOk(isAlive(pid))
 })
 
 t.test('R10: shutdown: leave leaves the services running', async (t) => {
   const gateway = await startChildGateway(t, (await makeFolder(t, 'shutdown: leave')).file)
   const pid = Number(await (await fetch(`${gateway.url}/services/s/`)).text())
-  t.teardown(() => alive(pid) && process.kill(pid, 'SIGKILL'))
+  t.teardown(() => isAlive(pid) && process.kill(pid, 'SIGKILL'))
   t.equal(await gateway.end(), 0)
-  t.ok(alive(pid))
+  t.ok(isAlive(pid))
 })
 
 t.test('R16: SIGHUP reads everything anew', async (t) => {
@@ -83,6 +77,26 @@ t.test('R16: SIGHUP reads everything anew', async (t) => {
   gateway.child.kill('SIGHUP')
   await until(async () => (await fetch(`${gateway.url}/v1/services/more/status`)).status === 200, 'the new service')
   t.equal(await gateway.end(), 0)
+})
+
+t.test('a terminal that is closed takes the gateway along, and SIGHUP while it is open does not', async (t) => {
+  const port = await freePort()
+  const config = (services: string) => `server: { port: ${port} }\nplugins: { me: {} }\nservices: ${services}\n`
+  const dir = t.testdir({
+    'hestia_config.yml': config('{}'),
+    plugins: { 'me.ts': `export default { name: 'me', setup (app) { app.get('/pid', () => process.pid) } }` },
+  })
+  const { child, texts } = startHestia([], { cwd: dir, terminal: true })
+  t.teardown(() => child.kill('SIGKILL'))
+  await until(() => texts.stdout.includes('listening on'), 'the gateway', 60_000)
+  t.match(texts.stdout, /INFO.*: .*generation 1 serves after [^\r\n]*\r?\n\[/, 'one line for each event')
+  const url = `http://127.0.0.1:${port}`
+  const pid = Number(await (await fetch(`${url}/pid`)).text())
+  await writeFile(join(dir, 'hestia_config.yml'), config('{ a: { base_url: "http://127.0.0.1:9", warmup_ms: 1 } }'))
+  process.kill(pid, 'SIGHUP')
+  await until(async () => (await fetch(`${url}/v1/services/a/status`)).status === 200, 'the new service')
+  child.kill('SIGKILL')
+  await until(() => !isAlive(pid), 'the gateway to end')
 })
 
 t.test('R17: a configuration that is not valid ends the start with every problem and exit code 1', async (t) => {
@@ -95,6 +109,21 @@ t.test('R17: a configuration that is not valid ends the start with every problem
   t.match(errors, /hestia cannot start/)
   t.match(errors, /hestia_config\.yml:1:17 server\.port: /)
   t.match(errors, /hestia_config\.yml:3:8 services\.a\.base_uri: unknown key.*base_url/)
+})
+
+t.test('R16: a port that is taken ends the start, told once and with what to do', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  t.teardown(() => other.close())
+  const { port } = other.address() as AddressInfo
+  const dir = t.testdir({ 'hestia_config.yml': `server: { port: ${port} }\nlog: { format: json }\nservices: {}\n` })
+  const child = spawnGateway(join(dir, 'hestia_config.yml'))
+  const texts = { stdout: '', stderr: '' }
+  child.stdout.on('data', (chunk) => (texts.stdout += String(chunk)))
+  child.stderr.on('data', (chunk) => (texts.stderr += String(chunk)))
+  t.same(await once(child, 'close'), [1, null])
+  t.match(texts.stderr, /hestia_config\.yml server: cannot listen on .*another program listens there; .*HESTIA_SERVER_PORT/)
+  t.notMatch(texts.stdout, /keeps serving/)
 })
 
 t.test('a configuration that is not there is named, with what to do', async (t) => {
