@@ -12,6 +12,10 @@ import type { Windows } from './windows.ts'
 /** How often is told of refusals that were not told one by one. */
 const SUM_UP_EVERY_MS = 30_000
 
+const NO_ADMINISTRATOR =
+  'auth is on and nobody is an administrator, so that nobody can make keys: put one into plugins.auth.keys, as ' +
+  '{ name: me, key: "${file:admin.key}", scopes: [admin] } with a file of "openssl rand -hex 32"'
+
 /**
  * Asks everybody who they are: keys for programs, a login for browsers. What each may do stands in scopes; what a request needs
  * is said by its route, and, for services, by the core.
@@ -23,6 +27,7 @@ export default definePlugin({
   check,
   setup(app, options) {
     const { hestia } = app
+    const { log } = hestia
     const file = hestia.config.plugins.get('store')?.file as string | undefined
     const windows = hestia.keep<Windows>('auth.windows@1', () => new Map())
     const untold = hestia.keep('auth.untold@1', () => ({ count: 0 }))
@@ -44,7 +49,11 @@ export default definePlugin({
       }
     })
     // The store may be set up after this, and what it knows must be here before the first request is.
-    app.addHook('onReady', () => ledger.load())
+    app.addHook('onReady', async () => {
+      await ledger.load()
+      const all = [...configured.values(), ...ledger.list().filter(({ disabled }) => !disabled), ...options.users]
+      if (!all.some(({ scopes }) => scopes.includes('admin'))) log.warn(NO_ADMINISTRATOR)
+    })
     const summary = setInterval(() => denials.sumUp(), SUM_UP_EVERY_MS).unref()
     const unsubscribe = hestia.events.subscribe(
       // A session that can't be deleted now is over all the same.

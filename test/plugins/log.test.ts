@@ -232,6 +232,28 @@ t.test('R16 R23 a whole gateway: request ids, levels of plugins live at a reload
   t.equal(await gateway.end(), 0)
 })
 
+t.test('R22 R23 auth that lets nobody in says how to make the first key', async (t) => {
+  const dir = t.testdir({ 'admin.key': 'an-administrator-of-this-gateway\n' })
+  const file = join(dir, 'hestia_config.yml')
+  const write = (auth: string) =>
+    writeFile(file, `server: { port: 0 }\nlog: { format: json }\nplugins: { auth: ${auth} }\nservices: {}\n`)
+  await write('{}')
+  const gateway = await startChildGateway(t, file)
+  const line = gateway.lines.find(({ plugin }) => plugin === 'auth')
+  t.match(line, {
+    level: 40,
+    msg: /nobody is an administrator.* plugins\.auth\.keys, as \{ name: me, key: "\$\{file:admin\.key\}"/,
+  })
+  const before = gateway.lines.length
+  await write('{ keys: [{ name: me, key: "${file:admin.key}", scopes: [admin] }] }')
+  await until(() => gateway.lines.some(({ type, generation }) => type === 'reload.applied' && generation === 2), 'the reload')
+  t.notOk(
+    gateway.lines.slice(before).some(({ plugin }) => plugin === 'auth'),
+    'what it says to do is enough',
+  )
+  t.equal((await ask(`${gateway.url}/v1/keys`, { headers: { 'x-api-key': 'an-administrator-of-this-gateway' } })).status, 200)
+})
+
 t.test('R23 pretty lines for people', async (t) => {
   const upstream = await httpUpstream(t)
   const { file } = await makeFolder(t, '{ level: info, format: pretty }', upstream.url)
