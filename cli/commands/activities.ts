@@ -1,4 +1,6 @@
 import type { Command } from 'commander'
+import type { HestiaEvent } from '../../core/events.ts'
+import { lineOf } from '../../core/log/sentences.ts'
 import type { ActivitiesPage, ActivityEntry } from '../../schemas/activity.ts'
 import { print, printJson, withGateway } from '../context.ts'
 import { plain, style } from '../output/style.ts'
@@ -13,25 +15,36 @@ interface Options {
   readonly json?: boolean
 }
 
-const WHY_WIDTH = 100
+/** Of a sentence; problems may be long. */
+const WIDTH = 160
 
-/** The reason, else what the event told. */
-function why({ reason, details }: ActivityEntry): string {
-  const told = Object.entries(details).flatMap(([key, value]) =>
-    typeof value === 'object' ? [] : [`${key} ${JSON.stringify(value)}`],
-  )
-  const text = plain(reason ?? told.join(', '))
-  return text.length > WHY_WIDTH ? `${text.slice(0, WHY_WIDTH)}...` : text
+/** The event that became an entry: what all entries have in common stands in columns of its own. */
+const eventOf = ({ at, kind, service_id, instance_id, state, reason, details }: ActivityEntry): HestiaEvent => {
+  const common = { type: kind, at: Date.parse(at), service: service_id ?? undefined, instance: instance_id ?? undefined }
+  const to = state === null ? {} : { to: state }
+  return { ...common, ...to, reason, error: reason ?? undefined, ...details } as unknown as HestiaEvent
+}
+
+function told(entry: ActivityEntry): ReturnType<typeof lineOf> {
+  try {
+    return lineOf(eventOf(entry))
+  } catch {
+    // Written by another version, with kinds or details of its own.
+    return { level: 'info', sentence: entry.reason ?? JSON.stringify(entry.details) }
+  }
+}
+
+function what(entry: ActivityEntry): string {
+  const { level, sentence } = told(entry)
+  const text = plain(sentence)
+  const short = text.length > WIDTH ? `${text.slice(0, WIDTH)}...` : text
+  return level === 'error' ? style('red', short) : level === 'warn' ? style('yellow', short) : short
 }
 
 const COLUMNS: readonly Column<ActivityEntry>[] = [
   { title: 'TIME', cell: ({ at }) => style('dim', at.replace('T', ' ').replace(/\.\d+Z$/, 'Z')) },
-  {
-    title: 'SERVICE',
-    cell: ({ service_id: id, instance_id: instance }) => [id, instance].filter((part) => part !== null).join('/'),
-  },
-  { title: 'WHAT', cell: ({ kind }) => kind },
-  { title: 'WHY', cell: why },
+  { title: 'KIND', cell: ({ kind }) => kind },
+  { title: 'WHAT', cell: what },
 ]
 
 const PAGE = 1000

@@ -91,7 +91,7 @@ t.test('R30 start shows how a service comes up, logs what it writes, stop brings
   t.match(await hestia(['stop', 'works'], at), { code: 0, stdout: 'works is cold already\n' })
 
   const activities = await hestia(['activities', '--service', 'works', '--kind', 'instance.', '--since', '1h'], at)
-  t.match(activities.stdout, /^TIME +SERVICE +WHAT +WHY\n(?:.*\n)*.* works\/default +instance\.ready /)
+  t.match(activities.stdout, /^TIME +KIND +WHAT\n(?:.*\n)*.* instance\.ready +works\/default: ready after \d/)
   const two = JSON.parse((await hestia(['activities', '-n', '2', '--json'], at)).stdout)
   t.equal(two.length, 2)
 })
@@ -169,6 +169,16 @@ t.test('R30 plugins, routes and reload', async (t) => {
     code: 1,
     stderr: /^hestia: refused; the previous version keeps serving:\n(?:.*\n)*hestia_config\.yml:2:18 services\.a\.base_uri: /,
   })
+})
+
+t.test('R30 keys: what is missing is said; so it is where nobody could make any', async (t) => {
+  t.match(await hestia(['keys', 'revoke', 'hst_none'], at), {
+    code: 1,
+    stderr: 'hestia: There is no key "hst_none"; GET /v1/keys lists all ids.\n',
+  })
+  const open = await startGateway(t, { config: 'services: {}\n' })
+  const list = () => hestia(['keys', 'list'], { cwd: open.dir, env: { HESTIA_URL: open.url } })
+  t.match(await list(), { code: 1, stderr: /^hestia: Auth is off, .*key: "\$\{file:admin\.key\}", scopes: \[admin\]/ })
 })
 
 t.test('R30 errors: who is not there, not permitted, not known', async (t) => {
