@@ -11,6 +11,12 @@ interface Found {
   readonly value: Node | undefined
 }
 
+/** What was found wrong at one place when the file was read. */
+export interface Noted {
+  readonly path: Path
+  readonly problem: Problem
+}
+
 interface Parts {
   readonly file: string
   readonly env: Readonly<Record<string, string | undefined>>
@@ -18,6 +24,7 @@ interface Parts {
   readonly root: Node
   readonly targets: ReadonlyMap<Alias, Node>
   readonly lines: LineCounter
+  readonly noted: readonly Noted[]
 }
 
 /** The text of a key as it appears in paths. */
@@ -27,7 +34,7 @@ export const keyText = (key: unknown): string =>
 /** A block begins lines below its key, at its first item; the key says better where it is. */
 const isBlock = (node: unknown): boolean => isCollection(node) && !node.flow
 
-const isMergeKey = (key: unknown): boolean => isScalar(key) && (key.value === '<<' || typeof key.value === 'symbol')
+export const isMergeKey = (key: unknown): boolean => isScalar(key) && (key.value === '<<' || typeof key.value === 'symbol')
 
 /** A file that is well-formed YAML with every `${...}` replaced; it knows at which line each of its values stands. */
 export class ConfigDocument {
@@ -39,17 +46,19 @@ export class ConfigDocument {
   readonly defaults: boolean
   /** What `plugins` lists, in the order of the file; names as written. */
   readonly pluginList: readonly PluginEntry[]
+  readonly noted: readonly Noted[]
   readonly #root: Node
   readonly #targets: ReadonlyMap<Alias, Node>
   readonly #lines: LineCounter
 
-  constructor({ file, env, value, root, targets, lines }: Parts) {
+  constructor({ file, env, value, root, targets, lines, noted }: Parts) {
     this.file = file
     this.env = env
     this.value = value
     const { defaults, list } = listPlugins(value.plugins)
     this.defaults = defaults
     this.pluginList = list
+    this.noted = noted
     this.#root = root
     this.#targets = targets
     this.#lines = lines
@@ -93,7 +102,8 @@ export class ConfigDocument {
     }
     if (!isMap(node)) return undefined
     const pairs = node.items as Pair<Node, Node | null>[]
-    const pair = pairs.find(({ key }) => keyText(key) === step)
+    // Of two with one key the later one counts.
+    const pair = pairs.findLast(({ key }) => keyText(key) === step)
     if (pair) return { key: pair.key, value: pair.value ?? undefined }
     for (const { key, value } of pairs) {
       const found = isMergeKey(key) ? this.#merged(value ?? undefined, step) : undefined

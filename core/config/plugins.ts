@@ -14,6 +14,8 @@ const FreeMapping = Type.Record(Type.String(), Type.Unknown())
 
 const NOT_IN_BUILD = 'this build was made without the plugin; take it out, or make a build with it ("hestia build")'
 
+const NO_FILE = 'there is no such file; the path is relative to the folder of the configuration'
+
 function noPlugin(name: string, names: ReadonlySet<string>): string {
   const hint = nearest(name, names) ? '' : '; a package of npm must be installed first'
   return `there is no plugin of this name${suggest(name, names)}${hint}`
@@ -56,7 +58,11 @@ export class PluginTable {
       // Switching off what doesn't exist is harmless, unless it was meant for one that does.
       const wanted = enabled || nearest(name, names) !== undefined
       if (wanted && !this.#definitions.has(name) && (enabled || !names.has(name)))
-        problems.add(['plugins', listed], names.has(name) ? NOT_IN_BUILD : noPlugin(name, names), 'key')
+        problems.add(
+          ['plugins', listed],
+          name !== listed ? NO_FILE : names.has(name) ? NOT_IN_BUILD : noPlugin(name, names),
+          'key',
+        )
     }
   }
 

@@ -21,20 +21,23 @@ const bySite = (a: Problem, b: Problem): number =>
   (a.line ?? Number.POSITIVE_INFINITY) - (b.line ?? Number.POSITIVE_INFINITY) || (a.column ?? 0) - (b.column ?? 0) || 0
 
 /**
- * Gathers what is wrong with a document, at most one problem per path, and never prints a value that came from outside
+ * Gathers what is wrong with a document, what was found when it was read included, at most one problem per path, and never prints a value that came from outside
  * the file or looks like a secret.
  */
 export class ProblemList {
   readonly #document: ConfigDocument
+  /** Where something was wrong when the document was read: what follows from that is not told. */
+  readonly #noted: ReadonlySet<string>
   readonly #problems = new Map<string, Problem>()
   readonly #origins = new Map<string, Origin>()
 
   constructor(document: ConfigDocument) {
     this.#document = document
+    this.#noted = new Set(document.noted.map(({ path }) => keyOf(path)))
   }
 
   get size(): number {
-    return this.#problems.size
+    return this.#noted.size + this.#problems.size
   }
 
   /** Remembers that the value at a path came from outside the file. */
@@ -55,7 +58,7 @@ export class ProblemList {
   /** Adds a problem; `spot` is where to point at. */
   add(path: Path, message: string, spot: Spot = 'value', wrong?: Wrong): void {
     const key = keyOf(path)
-    if (this.#problems.has(key)) return
+    if (this.#noted.has(key) || this.#problems.has(key)) return
     const origin = this.originOf(path)
     if (origin) {
       const sentence = `${message}${wrong?.hint ?? ''} (the value comes from ${nameOrigin(origin)})`
@@ -83,6 +86,7 @@ export class ProblemList {
 
   /** @throws {ProblemError} with all of them in the order of the file, when there are any. */
   throwIfAny(): void {
-    if (this.size > 0) throw new ProblemError([...this.#problems.values()].toSorted(bySite))
+    const noted = this.#document.noted.map(({ problem }) => problem)
+    if (this.size > 0) throw new ProblemError([...noted, ...this.#problems.values()].toSorted(bySite))
   }
 }

@@ -1,4 +1,4 @@
-import type { Dirent } from 'node:fs'
+import { type Dirent, existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { isAbsolute, join, resolve } from 'node:path'
@@ -64,7 +64,7 @@ export class PluginModules {
   async load(listed: string, available: ReadonlyMap<string, string>): Promise<PluginModule | undefined> {
     const name = pluginName(listed)
     const file = name === listed ? available.get(name) : resolve(this.#base, listed)
-    const loaded = file ? { ...(await this.#loader.load(file)), source: this.#show(file) } : await this.#loadPackage(listed)
+    const loaded = file ? await this.#loadFile(file, name !== listed) : await this.#loadPackage(listed)
     if (!loaded) return undefined
     const { exported, inputs, source } = loaded
     const before = this.#loaded.get(name)
@@ -78,6 +78,16 @@ export class PluginModules {
       return module
     } catch (thrown) {
       throw new ProblemError([{ file: source, message: messageOf(thrown) }], thrown)
+    }
+  }
+
+  /** A file that is not there, and is `listed` by its path, is none; the loader has noted where it would be. */
+  async #loadFile(file: string, listed: boolean) {
+    try {
+      return { ...(await this.#loader.load(file)), source: this.#show(file) }
+    } catch (thrown) {
+      if (listed && !existsSync(file)) return undefined
+      throw thrown
     }
   }
 

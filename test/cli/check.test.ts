@@ -16,6 +16,8 @@ interface Case {
   readonly env?: Record<string, string>
   /** Each must be one of the lines. */
   readonly says: readonly RegExp[]
+  /** None of these follows from what is said already. */
+  readonly silent?: readonly RegExp[]
 }
 
 const CASES: readonly Case[] = [
@@ -33,6 +35,11 @@ const CASES: readonly Case[] = [
     title: 'an unknown plugin',
     config: 'plugins:\n  semafore: {}\nservices: {}\n',
     says: [/^hestia_config\.yml:2:3 plugins\.semafore: there is no plugin of this name; did you mean "semaphore"\?/m],
+  },
+  {
+    title: 'a file that is listed as a plugin and is not there',
+    config: 'plugins:\n  ./my/thing.ts: {}\nservices: {}\n',
+    says: [/^hestia_config\.yml:2:3 plugins\.\.\/my\/thing\.ts: there is no such file; the path is relative to the folder/m],
   },
   {
     title: 'the section of a plugin that is off',
@@ -54,7 +61,7 @@ const CASES: readonly Case[] = [
   {
     title: 'a name that comes twice',
     config: `services:\n  a: { ${SERVICE} }\n  a: { ${SERVICE} }\n`,
-    says: [/^hestia_config\.yml:3:3 .*unique/im],
+    says: [/^hestia_config\.yml:3:3 services\.a: this key stands in line 2 already; rename one of the two/m],
   },
   {
     title: 'a service that is Hestia itself',
@@ -65,6 +72,17 @@ const CASES: readonly Case[] = [
     title: 'a variable that is not set',
     config: 'services:\n  a: { base_url: "${NOWHERE_URL}", warmup_ms: 0 }\n',
     says: [/^hestia_config\.yml:2:18 services\.a\.base_url: the environment variable NOWHERE_URL is not set/m],
+  },
+  {
+    title: 'a variable that is not set and a name that comes twice, with all the rest',
+    config: `services:\n  a: { base_url: "\${HOST_A}:\${PORT_A}", helth: 1 }\n  b: { ${SERVICE} }\n  b: { ${SERVICE}, idle: 5 }\n`,
+    says: [
+      /^hestia_config\.yml:2:18 services\.a\.base_url: the environment variable HOST_A is not set;.*\n(?:.*\n)*hestia_config\.yml:2:18 services\.a\.base_url: the environment variable PORT_A is not set;/m,
+      /^hestia_config\.yml:2:41 services\.a\.helth: unknown key; did you mean "health"\?$/m,
+      /^hestia_config\.yml:4:3 services\.b: this key stands in line 3 already/m,
+      /^hestia_config\.yml:4:58 services\.b\.idle: expected a mapping, found 5$/m,
+    ],
+    silent: [/expected an http/],
   },
   {
     title: 'a variable that does not fit',
@@ -121,12 +139,13 @@ const CASES: readonly Case[] = [
   },
 ]
 
-for (const { title, config, files = {}, env = {}, says } of CASES) {
+for (const { title, config, files = {}, env = {}, says, silent = [] } of CASES) {
   t.test(`R30 check finds ${title}`, async (t) => {
     const dir = t.testdir({ 'hestia_config.yml': config, ...files })
     const { problems } = await check(join(dir, 'hestia_config.yml'), env)
     const text = problems.map((problem) => formatProblem({ ...problem, file: problem.file.replace(`${dir}/`, '') })).join('\n')
     for (const sentence of says) t.match(text, sentence)
+    for (const sentence of silent) t.notMatch(text, sentence)
   })
 }
 

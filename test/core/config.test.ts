@@ -397,7 +397,11 @@ const TABLE: readonly (readonly [title: string, text: string, expected: readonly
     'services:\n  web:\n   a: 1\n  b: [1',
     ['c.yml:4:8 Flow sequence in block collection must be sufficiently indented and end with a ]'],
   ],
-  ['a key twice', 'log: {}\nserver: {}\nlog: {}', ['c.yml:3:1 Map keys must be unique']],
+  [
+    'a key twice',
+    'log: {}\nserver: {}\nlog: {}',
+    ['c.yml:3:1 log: this key stands in line 1 already; rename one of the two, or take it out'],
+  ],
   [
     'braces that are not quoted',
     web('base_url: {{ url }}'),
@@ -459,6 +463,7 @@ services:
     mistakes('a: ${X}\nb: [{ c: "${Y}" }, "${file:/nowhere/at/all}"]').map((line) => line.slice(0, 50)),
     [
       'c.yml:1:4 a: the environment variable X is not set',
+      'c.yml:2:1 b: unknown key; known are server, log, shutdown',
       'c.yml:2:10 b.0.c: the environment variable Y is no',
       'c.yml:2:20 b.1: the file /nowhere/at/all cannot be',
     ].map((line) => line.slice(0, 50)),

@@ -276,6 +276,18 @@ t.test('R15: options, an npm plugin and a file by its path', async (t) => {
   t.equal((await fetch(`${url}/thing`)).status, 404)
 })
 
+t.test('R15 R16: a file that is listed before it is there is refused at its line, and taken when it comes', async (t) => {
+  const { url, configure, write, event } = await startGateway(t, {
+    config: BARE,
+    files: { 'plugins/hello.ts': plugin('hello', 'x') },
+  })
+  await configure(`${BARE.replace('plugins: {', 'plugins: { ./my/late.ts: {},')}`)
+  const [problem] = (await event('reload.rejected')).problems
+  t.match(problem, { line: 1, path: 'plugins../my/late.ts', message: /there is no such file/ })
+  await write('my/late.ts', `export default async function (app) { app.get('/late', async () => ({ text: 'late' })) }`)
+  await until(async () => (await fetch(`${url}/late`)).status === 200, 'the file that came')
+})
+
 t.test('R16: a new port is listened to before the old one is left', async (t) => {
   const { url, configure, gateway, event } = await startGateway(t, {
     config: BARE,
