@@ -52,7 +52,7 @@ export class DockerDaemon {
     this.#options = options
   }
 
-  /** @param options further ones of `dockerd`. */
+  /** @param options further ones of `dockerd`, as another `--storage-driver` than `vfs`, which works everywhere but copies all. */
   static async start(t: Teardown, options: readonly string[] = []): Promise<DockerDaemon> {
     const daemon = new DockerDaemon(options)
     t.teardown(() => daemon.remove())
@@ -68,7 +68,7 @@ export class DockerDaemon {
     copyFileSync(BUSYBOX, join(root, 'bin/busybox'))
     symlinkSync('busybox', join(root, 'bin/sh'))
     for (const [path, content] of Object.entries(files)) writeFileSync(join(root, path), content)
-    execFileSync('sh', ['-c', 'tar -C "$1" -c . | docker import - "$2"', 'sh', root, image], { env: this.#env, stdio: 'pipe' })
+    this.importFolder(root, image)
   }
 
   get #env(): NodeJS.ProcessEnv {
@@ -105,6 +105,12 @@ export class DockerDaemon {
     const gone = once(child, 'exit')
     child.kill('SIGTERM')
     await gone
+  }
+
+  /** Makes an image of a folder. */
+  importFolder(root: string, image: string): void {
+    const script = 'tar -C "$1" -c . | docker import - "$2"'
+    execFileSync('sh', ['-c', script, 'sh', root, image], { env: this.#env, stdio: 'pipe' })
   }
 
   /** Runs the client, and answers what it wrote. */
