@@ -109,9 +109,12 @@ t.test('R29 cold to hot and back, live', { skip }, async (t) => {
   await sees(page.getByRole('log'), /SIGTERM: stopping/)
   await sees(page.locator('.page-head .state'), 'cold')
   await sees(page.locator('.timeline'), /stopped by hand/)
+  t.equal(await page.locator('.timeline .mono').count(), 0, 'the name of the only instance says nothing')
 
   await page.goto(`${gateway.url}/dashboard#/timeline`)
   await sees(page.locator('.timeline'), /demo\s+stopped/)
+  await sees(page.locator('.timeline'), /gateway\s+listening\s+on http/)
+  await sees(page.locator('.timeline'), /gateway\s+auth is off\s+every program on this machine/)
   await page.getByLabel('Kind').selectOption('instance.ready')
   await until(async () => (await page.locator('.entry').count()) === 2, 'the two starts')
   await gateway.instance('other').start()

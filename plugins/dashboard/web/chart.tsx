@@ -7,6 +7,8 @@ import { repaint } from './theme.ts'
 
 const HEIGHT = 190
 const SPAN_S = 300
+/** Between two lines of the grid; nothing here comes in quarters. */
+const STEPS = [1, 2, 5].flatMap((step) => [step, step * 10, step * 100, step * 1000, step * 10_000]).sort((a, b) => a - b)
 
 /** Requests per second, in flight and waiting, since the page is open. */
 export const Chart = ({ id }: { id: string }) => {
@@ -52,7 +54,7 @@ function optionsFor(element: HTMLElement): uPlot.Options {
     },
     axes: [
       { ...axis, space: 70, size: 26, values: (_plot, ticks) => ticks.map((tick) => timeOfDay(tick * 1000).slice(0, 5)) },
-      { ...axis, size: 38 },
+      { ...axis, size: 38, incrs: STEPS },
     ],
     series: [
       { label: 'time', value: (_plot, at) => (at === null ? '–' : timeOfDay(at * 1000)) },
@@ -64,10 +66,11 @@ function optionsFor(element: HTMLElement): uPlot.Options {
         points: { show: false },
         value: oneDecimal,
       },
-      { label: 'in flight', stroke: colour('--ink'), width: 1.3, points: { show: false } },
-      { label: 'waiting', stroke: colour('--soft'), width: 1.3, dash: [4, 3], points: { show: false } },
+      { label: 'in flight', stroke: colour('--ink'), width: 1.3, points: { show: false }, value: whole },
+      { label: 'waiting', stroke: colour('--soft'), width: 1.3, dash: [4, 3], points: { show: false }, value: whole },
     ],
   }
 }
 
+const whole = (_plot: uPlot, value: number | null): string => (value === null ? '–' : String(value))
 const oneDecimal = (_plot: uPlot, value: number | null): string => (value === null ? '–' : value.toFixed(1))

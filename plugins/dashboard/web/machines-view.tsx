@@ -25,7 +25,9 @@ const Known = () => {
           <li key={machine.name} class="card padded machine">
             <div class="line">
               <h2>{machine.name}</h2>
-              <span class={`tag ${machine.state === 'up' ? 'good' : machine.available ? '' : 'bad'}`}>{machine.state}</span>
+              {(machine.wakes || machine.state !== 'unknown') && (
+                <span class={`tag ${machine.state === 'up' ? 'good' : machine.available ? '' : 'bad'}`}>{machine.state}</span>
+              )}
             </div>
             <p class="soft">
               {machine.role} · <code>{machine.address}</code>
@@ -42,7 +44,7 @@ const Known = () => {
                 .join(' · ')}
             </p>
             <p class="soft">
-              {machine.wakes ? 'Woken when it is needed' : 'Not woken'}
+              {machine.wakes ? 'Woken when it is needed' : 'Taken to be on'}
               {machine.lastWakeMs !== null && `, took ${duration(machine.lastWakeMs)} the last time`}
               {machine.sleeps ? '; put to sleep when nothing runs there.' : '.'}
             </p>

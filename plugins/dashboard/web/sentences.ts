@@ -6,6 +6,8 @@ export interface Told {
   readonly word: string
   readonly tone: 'good' | 'bad' | 'busy' | 'plain'
   readonly text: string
+  /** Of what concerns no service: whose it is; the gateway's if that is not said. */
+  readonly who?: string
 }
 
 type Details = Readonly<Record<string, unknown>>
@@ -22,6 +24,14 @@ const REASONS: Readonly<Record<string, string>> = {
   crashed: 'ended by itself',
   ready: 'ready',
   start_failed: 'the start failed',
+}
+/** What `exclusive` decides about a service. */
+const DECISIONS: Readonly<Record<string, string>> = {
+  wait: 'waits',
+  grant: 'let in',
+  evict: 'makes room',
+  hold: 'held back',
+  unhold: 'goes on',
 }
 const why = ({ reason }: Entry): string => (reason === null ? '' : (REASONS[reason] ?? reason))
 
@@ -89,15 +99,49 @@ const TOLD: Readonly<Record<string, (entry: Entry) => Told>> = {
     text: `${String(entry.details.from)} to ${String(entry.details.to)}: ${why(entry)}`,
   }),
   'exclusive.decided': (entry) => ({
-    word: String(entry.details.action),
+    word: DECISIONS[String(entry.details.action)] ?? String(entry.details.action),
     tone: 'busy',
-    text: `${String(entry.details.group)}: ${why(entry)}`,
+    text: why(entry),
   }),
   'machine.state': (entry) => ({
+    who: String(entry.details.machine),
     word: String(entry.details.to),
     tone: entry.details.to === 'up' ? 'good' : 'plain',
-    text: `${String(entry.details.machine)}: ${why(entry)}`,
+    text: why(entry),
   }),
+  'machine.woken': ({ details }) => ({
+    who: String(details.machine),
+    word: 'woke',
+    tone: 'good',
+    text: `in ${ms(details, 'durationMs')}`,
+  }),
+  'machine.wake_failed': (entry) => ({
+    who: String(entry.details.machine),
+    word: 'did not wake',
+    tone: 'bad',
+    text: `${why(entry)}; counts as unavailable for ${ms(entry.details, 'retryAfterMs')}`,
+  }),
+  'machine.slept': ({ details }) => ({
+    who: String(details.machine),
+    word: 'asleep',
+    tone: 'plain',
+    text: `in ${ms(details, 'durationMs')}`,
+  }),
+  'machine.sleep_failed': (entry) => ({
+    who: String(entry.details.machine),
+    word: 'stays awake',
+    tone: 'bad',
+    text: `${why(entry)}; the next try is in ${ms(entry.details, 'retryAfterMs')}`,
+  }),
+  'server.listening': ({ details }) => ({ word: 'listening', tone: 'good', text: `on ${String(details.address)}` }),
+  'server.open': ({ details }) => ({
+    word: 'auth is off',
+    tone: details.exposed ? 'bad' : 'plain',
+    text: details.exposed
+      ? 'whoever reaches it over the network may do everything'
+      : 'every program on this machine may do everything',
+  }),
+  'server.stopping': ({ details }) => ({ word: 'ending', tone: 'plain', text: String(details.signal) }),
 }
 
 const SKIPPED = new Set(['from', 'to', 'requestId'])

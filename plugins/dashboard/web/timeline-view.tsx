@@ -5,7 +5,7 @@ import { attempt } from './notices.tsx'
 import { Empty } from './parts.tsx'
 import { hrefOf } from './route.ts'
 import { tell } from './sentences.ts'
-import { ids } from './services.ts'
+import { ids, serviceOf } from './services.ts'
 import { has, may } from './session.ts'
 import { type Entry, type Filter, happenings, liveEntries, matches, readEntries, reopened } from './timeline.ts'
 
@@ -49,12 +49,20 @@ export const Timeline = ({ filter, short = false }: { filter: Filter; short?: bo
   const fresh = live.filter(
     ({ at, kind, service }) => at > newest || !known.some((one) => one.at === at && one.kind === kind && one.service === service),
   )
+  // The name of the only one says nothing.
+  const hasSeveral = (serviceOf(service)?.value.instances.length ?? 0) > 1
   const all = [...fresh, ...known].slice(0, short ? 40 : Math.max(MOST, known.length))
   return (
     <>
       <ol class="timeline" aria-label="What happened, newest first">
         {all.map((entry, i) => (
-          <Line key={entry.id} entry={entry} day={dayBreak(entry, all[i - 1])} withService={service === ''} />
+          <Line
+            key={entry.id}
+            entry={entry}
+            day={dayBreak(entry, all[i - 1])}
+            withService={service === ''}
+            withInstance={hasSeveral}
+          />
         ))}
       </ol>
       {all.length === 0 && <Empty>{text || kind ? 'Nothing of that kind has happened.' : 'Nothing has happened yet.'}</Empty>}
@@ -72,8 +80,15 @@ const dayBreak = ({ at }: Entry, newer: Entry | undefined): string | undefined =
   return day === dayOf(newer?.at ?? Date.now()) ? undefined : day
 }
 
-const Line = ({ entry, day, withService }: { entry: Entry; day: string | undefined; withService: boolean }) => {
-  const { word, tone, text } = tell(entry)
+interface LineProps {
+  readonly entry: Entry
+  readonly day: string | undefined
+  readonly withService: boolean
+  readonly withInstance: boolean
+}
+
+const Line = ({ entry, day, withService, withInstance }: LineProps) => {
+  const { word, tone, text, who = 'gateway' } = tell(entry)
   const { service, instance, at } = entry
   return (
     <>
@@ -85,8 +100,8 @@ const Line = ({ entry, day, withService }: { entry: Entry; day: string | undefin
         <i class="dot" aria-hidden="true" />
         <span class="what">
           {withService && service !== null && <a href={hrefOf('services', service)}>{service}</a>}
-          {withService && service === null && <span class="soft">gateway</span>}
-          {!withService && instance !== null && <span class="soft mono">{instance}</span>} <b class="word">{word}</b>{' '}
+          {withService && service === null && <span class="soft">{who}</span>}
+          {withInstance && instance !== null && <span class="soft mono">{instance}</span>} <b class="word">{word}</b>{' '}
           <span class="soft">{text}</span>
         </span>
       </li>
