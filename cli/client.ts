@@ -3,6 +3,7 @@ import { Agent, request } from 'undici'
 import { messageOf } from '../core/errors.ts'
 import type { HestiaEvent } from '../core/events.ts'
 import { CliError, EXIT, GatewayError } from './errors.ts'
+import { called } from './output/called.ts'
 
 const CONNECT_MS = 5000
 
@@ -65,7 +66,7 @@ export class Client {
   #unreachable(error: NodeJS.ErrnoException): Error {
     if (error.name === 'AbortError') return error
     const why = error.code === 'ECONNREFUSED' ? 'nothing listens there' : messageOf(error) || String(error.code)
-    const hint = 'start one with "hestia", or name another with --url or HESTIA_URL'
+    const hint = `start one with "${called()}", or name another with --url or HESTIA_URL`
     return new CliError(`No gateway answers at ${this.url} (${why}); ${hint}.`, EXIT.unreachable)
   }
 

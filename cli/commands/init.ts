@@ -7,6 +7,7 @@ import { ROOT } from '../../core/root.ts'
 import type { Answers } from '../config-text.ts'
 import { configFileOf, note, print } from '../context.ts'
 import { CliError } from '../errors.ts'
+import { called } from '../output/called.ts'
 import { fromHere, showProblem } from '../output/problems.ts'
 import { positive } from './logs.ts'
 import { makeSchema, SCHEMA_FILE } from './schema.ts'
@@ -125,5 +126,5 @@ async function write(file: string, answers: Answers): Promise<void> {
   note(`wrote ${fromHere(file)} and ${SCHEMA_FILE}`)
   const id = answers.service?.id ?? (answers.demo ? 'demo' : undefined)
   const curl = id === undefined ? '' : `\nthen:           curl http://localhost:${answers.port}/services/${id}/`
-  print(`run it with:    hestia${file === resolve('hestia_config.yml') ? '' : ` --config ${fromHere(file)}`}${curl}`)
+  print(`run it with:    ${called()}${file === resolve('hestia_config.yml') ? '' : ` --config ${fromHere(file)}`}${curl}`)
 }

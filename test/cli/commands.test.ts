@@ -201,7 +201,8 @@ t.test('R30 errors: who is not there, not permitted, not known', async (t) => {
   ])
   t.match(gone, {
     code: 3,
-    stderr: /^hestia: No gateway answers at http:\/\/127\.0\.0\.1:\d+ \(nothing listens there\); start one with "hestia"/,
+    stderr:
+      /^hestia: No gateway answers at http:\/\/127\.0\.0\.1:\d+ \(nothing listens there\); start one with "node \/.*\/bin\/hestia\.js"/,
   })
   t.match(byConfig, { code: 3, stderr: `http://127.0.0.1:${closed} ` }, 'the address is that of the configuration')
   t.match(denied, { code: 4, stderr: /Set HESTIA_KEY, or name a file with --key-file/ })

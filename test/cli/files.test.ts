@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { parse } from 'yaml'
 import { words } from '../../cli/config-text.ts'
+import { called } from '../../cli/output/called.ts'
 import { check } from '../../core/check.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { startGateway } from '../helpers/gateway.ts'
@@ -70,6 +71,13 @@ t.test('R30 init: a service by flags, on a terminal by questions; what cannot wo
   t.notOk(existsSync(join(cwd, 'loop.yml')))
   t.match(await hestia(['init', '-c', 'x.yml', '--service', 'a'], { cwd }), { code: 1, stderr: /Add --service-url/ })
   t.match(await hestia(['init', '--port', '99999'], { cwd }), { code: 2, stderr: /from 0 to 65535/ })
+})
+
+t.test('hints name the command as it was called', async (t) => {
+  t.equal(called('/usr/local/bin/hestia', {}), 'hestia')
+  t.equal(called('/somewhere/bin/hestia.js', {}), 'node /somewhere/bin/hestia.js')
+  t.equal(called(join(process.cwd(), 'dist', 'hestia.mjs'), {}), `node ${join('dist', 'hestia.mjs')}`)
+  t.equal(called('/somewhere/bin/hestia.js', { npm_command: 'exec' }), 'npx hestia')
 })
 
 t.test('words are split as a shell splits them', (t) => {
