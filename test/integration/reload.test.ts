@@ -281,7 +281,7 @@ t.test('R15 R16: a file that is listed before it is there is refused at its line
     config: BARE,
     files: { 'plugins/hello.ts': plugin('hello', 'x') },
   })
-  await configure(`${BARE.replace('plugins: {', 'plugins: { ./my/late.ts: {},')}`)
+  await configure(BARE.replace('plugins: {', 'plugins: { ./my/late.ts: {},'))
   const [problem] = (await event('reload.rejected')).problems
   t.match(problem, { line: 1, path: 'plugins../my/late.ts', message: /there is no such file/ })
   await write('my/late.ts', `export default async function (app) { app.get('/late', async () => ({ text: 'late' })) }`)
