@@ -9,6 +9,7 @@ import { addKeys } from './commands/keys.ts'
 import { addLogs } from './commands/logs.ts'
 import { addMigrate } from './commands/migrate.ts'
 import { addNew } from './commands/new.ts'
+import { addPassword } from './commands/password.ts'
 import { addPlugins } from './commands/plugins.ts'
 import { addReload } from './commands/reload.ts'
 import { addRoutes } from './commands/routes.ts'
@@ -50,6 +51,7 @@ export function makeProgram(): Command {
     addActivities,
     addReload,
     addKeys,
+    addPassword,
     addRoutes,
     addPlugins,
     addSchema,

@@ -72,6 +72,7 @@ export type {
   Store,
 } from './offers.ts'
 export { offerOutput } from './offers.ts'
+export { faultOfHash, hashPassword, verifyPassword } from './password.ts'
 export { definePlugin, type HestiaPlugin, type PluginDefinition, type Report, type StarterTraits } from './plugin.ts'
 export { type Connection, pause, pauseAfter, probeOver } from './probing.ts'
 export { formatProblem, type Problem, ProblemError } from './problem.ts'

@@ -38,8 +38,8 @@ export const ConfiguredUser = Type.Object(
     name: Type.String({ pattern: '^[\\w.@-]{1,64}$', description: 'To log in with.' }),
     password_hash: Type.String({
       pattern: '^\\$scrypt\\$ln=\\d+,r=\\d+,p=\\d+\\$[A-Za-z0-9+/]+\\$[A-Za-z0-9+/]+$',
-      title: 'a password hash as scripts/hash-password.ts prints it',
-      description: '`$scrypt$ln=..,r=..,p=..$salt$hash`, as `scripts/hash-password.ts` prints it.',
+      title: 'a password hash as "hestia password" prints it',
+      description: '`$scrypt$ln=..,r=..,p=..$salt$hash`, as `hestia password` prints it.',
     }),
     scopes: Type.Array(Type.String({ minLength: 1 }), {
       default: ['admin'],

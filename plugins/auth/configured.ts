@@ -1,8 +1,7 @@
-import type { Config, Report } from 'hestia'
+import { type Config, faultOfHash, type Report } from 'hestia'
 import type { AuthOptions, AuthServiceOptions, ConfiguredKey } from '../../schemas/auth.ts'
 import { handleOf } from './gate.ts'
 import type { Entry } from './ledger.ts'
-import { faultOfHash } from './password.ts'
 import { faultOfScope } from './scopes.ts'
 import { digestOf } from './secret.ts'
 

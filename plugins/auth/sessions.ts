@@ -1,8 +1,7 @@
-import { HestiaError } from 'hestia'
+import { HestiaError, verifyPassword } from 'hestia'
 import type { AuthOptions, ConfiguredUser } from '../../schemas/auth.ts'
 import type { Denials } from './denials.ts'
 import type { Entry, Ledger } from './ledger.ts'
-import { verifyPassword } from './password.ts'
 import { digestOf, isSession, makeSession, type Secret } from './secret.ts'
 import { count, type Windows } from './windows.ts'
 

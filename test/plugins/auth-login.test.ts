@@ -1,16 +1,13 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
-import { hashPassword, verifyPassword } from '../../plugins/auth/password.ts'
+import { hashPassword, verifyPassword } from '../../core/password.ts'
 import { count, partyOf, type Windows } from '../../plugins/auth/windows.ts'
-import { cleanEnv, startChildGateway } from '../helpers/child-gateway.ts'
+import { startChildGateway } from '../helpers/child-gateway.ts'
 import { startGateway } from '../helpers/gateway.ts'
+import { startHestia } from '../helpers/hestia-command.ts'
 import { type Ask, ask } from '../helpers/http.ts'
 import { until } from '../helpers/until.ts'
 import { httpUpstream } from '../helpers/upstream.ts'
@@ -219,13 +216,27 @@ t.test('R22 passwords: a format that describes itself, and no shortcut for who i
   t.ok(await verifyPassword('gru\u0308\u00df gott', hash), 'however the keyboard composes it')
   t.notOk(await verifyPassword('gruss gott', hash))
   t.notOk(await verifyPassword('anything', undefined))
+})
 
-  const script = fileURLToPath(new URL('../../scripts/hash-password.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import', 'tsx', script], { env: cleanEnv(), stdio: ['pipe', 'pipe', 'ignore'] })
-  child.stdin.end('from a script\n')
-  const printed = (await text(child.stdout)).trim()
-  if (child.exitCode === null) await once(child, 'exit')
-  t.ok(await verifyPassword('from a script', printed))
+t.test('R22 R30 hestia password hashes what comes in, and asks without showing it on a terminal', async (t) => {
+  const piped = startHestia(['password'], { input: 'from a script\n' })
+  piped.child.stdin!.end()
+  const { code, stdout } = await piped.ended
+  t.equal(code, 0)
+  t.ok(await verifyPassword('from a script', stdout.trim()))
+
+  const { child, texts, ended } = startHestia(['password'], { terminal: true, input: '' })
+  t.teardown(() => child.kill('SIGKILL'))
+  await until(() => texts.stdout.includes('Password: '), 'the question', 30_000)
+  child.stdin!.write('typed by hand\r')
+  await until(() => texts.stdout.includes('The same again: '), 'the second one')
+  child.stdin!.write('typed by hand\r')
+  t.equal((await ended).code, 0)
+  t.notMatch(texts.stdout, /typed/)
+  t.ok(await verifyPassword('typed by hand', /\$scrypt\S+/.exec(texts.stdout)![0]))
+  const none = startHestia(['password'], { input: '' })
+  none.child.stdin!.end()
+  t.match(await none.ended, { code: 1, stderr: /No password came/ })
 })
 
 t.test('windows: never more than the limit in one, and what is kept is bounded', async (t) => {
