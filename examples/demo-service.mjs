@@ -64,9 +64,9 @@ function json(response, status, body) {
 
 const server = createServer((request, response) => {
   const url = new URL(request.url, 'http://demo')
-  // Who asks for its health is Hestia.
-  if (url.pathname !== '/health') served++
   const route = routes[`${request.method === 'HEAD' ? 'GET' : request.method} ${url.pathname}`]
+  // Who asks for its health, or for what it doesn't have, is Hestia.
+  if (route && url.pathname !== '/health') served++
   if (route) route(request, response, url.searchParams)
   else json(response, 404, { error: 'not_found', message: `Try one of: ${Object.keys(routes).join(', ')}` })
 })
