@@ -107,12 +107,6 @@ export class DockerDaemon {
     await gone
   }
 
-  /** Makes an image of a folder. */
-  importFolder(root: string, image: string): void {
-    const script = 'tar -C "$1" -c . | docker import - "$2"'
-    execFileSync('sh', ['-c', script, 'sh', root, image], { env: this.#env, stdio: 'pipe' })
-  }
-
   /** Runs the client, and answers what it wrote. */
   docker(...args: string[]): string {
     return execFileSync('docker', args, { env: this.#env, stdio: 'pipe' }).toString()
