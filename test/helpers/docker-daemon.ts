@@ -68,7 +68,7 @@ export class DockerDaemon {
     copyFileSync(BUSYBOX, join(root, 'bin/busybox'))
     symlinkSync('busybox', join(root, 'bin/sh'))
     for (const [path, content] of Object.entries(files)) writeFileSync(join(root, path), content)
-    this.importFolder(root, image)
+    execFileSync('sh', ['-c', 'tar -C "$1" -c . | docker import - "$2"', 'sh', root, image], { env: this.#env, stdio: 'pipe' })
   }
 
   get #env(): NodeJS.ProcessEnv {
