@@ -1,3 +1,4 @@
+import { redactText } from '../log/redact.ts'
 import { type Problem, ProblemError } from '../problem.ts'
 import type { Fault, Path } from './check.ts'
 import { show } from './describe.ts'
@@ -5,6 +6,11 @@ import type { ConfigDocument, Spot } from './document.ts'
 import { nameOrigin, type Origin } from './substitute.ts'
 
 const SECRET = /authorization|cookie|token|secret|password|passwd|credential|api_?key|^key$|^hash$/i
+
+/** User and password in something that may be meant as a URL, whatever the password has in it. */
+const USER_INFO = /:\/\/[^\s"]*@/g
+
+const masked = (text: string): string => redactText(text.replace(USER_INFO, '://***@'))
 
 /** What stands for the file in problems that come from the environment. */
 const ENVIRONMENT = 'environment'
@@ -66,9 +72,12 @@ export class ProblemList {
       this.#problems.set(key, origin.override ? { file: ENVIRONMENT, path: path.join('.'), message: sentence } : here)
       return
     }
-    const shown = wrong && !SECRET.test(String(path.at(-1))) ? wrong : undefined
-    const sentence = `${message}${shown ? `, found ${show(shown.found)}` : ''}${wrong?.hint ?? ''}`
-    this.#problems.set(key, { ...this.#document.problem(path, sentence, spot), ...(shown ? { value: shown.found } : {}) })
+    const isShown = wrong && !SECRET.test(String(path.at(-1)))
+    const found = typeof wrong?.found === 'string' ? masked(wrong.found) : wrong?.found
+    const sentence = `${masked(message)}${isShown ? `, found ${show(found)}` : ''}${wrong?.hint ?? ''}`
+    // A mapping may have secrets anywhere.
+    const value = isShown && (typeof found !== 'object' || found === null) ? { value: found } : {}
+    this.#problems.set(key, { ...this.#document.problem(path, sentence, spot), ...value })
   }
 
   /** Adds what a schema found; `place` tells the path in the document of a path in the value. */

@@ -306,7 +306,7 @@ const TABLE: readonly (readonly [title: string, text: string, expected: readonly
   [
     'a URL with a user',
     web('base_url: http://me:pw@a'),
-    ['c.yml:3:15 services.web.base_url: expected an http(s) URL without user, query or fragment, found "http://me:pw@a"'],
+    ['c.yml:3:15 services.web.base_url: expected an http(s) URL without user, query or fragment, found "http://***@a"'],
   ],
   [
     'a machine that is not there',
@@ -588,6 +588,27 @@ t.test('R17 a wrong or ambiguous variable is a problem that names it and hides i
   t.strictSame(mistakes(web('instances: [{ url: http://x }]'), { WEB_BASE_URL: 'http://y' }), [
     'environment services.web.base_url: a service has either "base_url" or "instances", not both (the value comes from the environment variable WEB_BASE_URL)',
   ])
+  t.end()
+})
+
+t.test('R17 R23 what is wrong is told without the passwords in it', (t) => {
+  const text = web(
+    'base_url: http://me:hunter2/hunter2@127.0.0.1:9000/?token=hunter2',
+    'fallback_url: http://hunter2@127.0.0.1',
+    'process: { command: { token: hunter2, url: "http://a:hunter2@b" } }',
+    'queue: { size: { password: hunter2 }, timeout_ms: "http://a:hunter2@b" }',
+  )
+  const problems = (() => {
+    try {
+      load(text)
+      return []
+    } catch (error) {
+      return (error as ProblemError).problems
+    }
+  })()
+  t.equal(problems.length, 5)
+  t.notMatch(JSON.stringify(problems), /hunter2/)
+  t.match(problems[0], { path: 'services.web.base_url', message: /, found "http:\/\/\*\*\*@127\.0\.0\.1:9000\/\?token=\*\*\*"$/ })
   t.end()
 })
 
