@@ -115,8 +115,12 @@ export interface EventMap {
   'strategy.loaded': { strategy: string; file: string }
   'strategy.removed': { strategy: string; file: string }
   'strategy.failed': { file: string; problems: readonly Problem[] }
+  /** A file that was refused is gone, or says again what is in use. */
+  'strategy.recovered': { file: string }
   'reload.applied': { generation: number; changes: readonly string[]; durationMs: number }
   'reload.rejected': { phase: string; plugin?: string; problems: readonly Problem[] }
+  /** Nothing is refused any more: of the configuration, or of this plugin. */
+  'reload.recovered': { phase: string; plugin?: string }
   /** Of the plugin `auth`: who may go on; one for each request. */
   'auth.allowed': { requestId: string; caller: string; kind: string; permission: string; service?: string | undefined }
   /** Somebody was refused; of many of a kind only some are told, each with how many were not. */

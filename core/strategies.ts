@@ -89,7 +89,7 @@ export class Strategies {
     }
     // Only now, so that a strategy whose file was renamed is there all along.
     for (const file of this.#byFile.keys()) if (!this.#files.has(file)) changes.push(this.#remove(file))
-    for (const file of this.#failed.keys()) if (!this.#files.has(file)) this.#failed.delete(file)
+    for (const file of this.#failed.keys()) if (!this.#files.has(file)) this.#recover(file)
     return changes
   }
 
@@ -98,7 +98,7 @@ export class Strategies {
       const { exported, version } = await this.#load(file)
       const before = this.#byFile.get(file)
       if (before?.version === version) {
-        this.#failed.delete(file)
+        this.#recover(file)
         return undefined
       }
       const strategy = this.#read(file, exported)
@@ -115,6 +115,10 @@ export class Strategies {
       this.#events.emit('strategy.failed', { file: this.#show(file), problems })
       return undefined
     }
+  }
+
+  #recover(file: string): void {
+    if (this.#failed.delete(file)) this.#events.emit('strategy.recovered', { file: this.#show(file) })
   }
 
   #read(file: string, exported: unknown): Strategy {

@@ -135,6 +135,7 @@ const LINES: { readonly [T in EventType]: Line<T> } = {
   'strategy.loaded': { level: 'info', say: (event) => `strategy ${event.strategy} loaded (${event.file})` },
   'strategy.removed': { level: 'info', say: (event) => `strategy ${event.strategy} removed (${event.file})` },
   'strategy.failed': { level: 'error', say: (event) => `strategy refused: ${listed(event.problems)}` },
+  'strategy.recovered': { level: 'info', say: ({ file }) => `strategy no longer refused (${file})` },
   'reload.applied': {
     level: 'info',
     say: (event) => `generation ${event.generation} serves after ${seconds(event.durationMs)}: ${event.changes.join(', ')}`,
@@ -142,6 +143,10 @@ const LINES: { readonly [T in EventType]: Line<T> } = {
   'reload.rejected': {
     level: 'error',
     say: (event) => `refused, the previous version keeps serving: ${listed(event.problems)}`,
+  },
+  'reload.recovered': {
+    level: 'info',
+    say: ({ plugin }) => `${plugin === undefined ? 'the configuration' : `plugin ${plugin}`} is no longer refused`,
   },
   'auth.allowed': {
     level: 'debug',

@@ -128,7 +128,9 @@ export class Reloader {
       text = this.#parts.planner.read()
       const changes = await this.#buildAndSwap(text)
       this.#text = text
+      const wasRefused = this.#problems.length > 0
       this.#problems = []
+      if (wasRefused) this.#parts.events.emit('reload.recovered', { phase: 'config' })
       return changes
     } catch (thrown) {
       // A broken configuration holds nobody's code up: changed plugins are taken with the configuration in force.
@@ -192,13 +194,18 @@ export class Reloader {
     this.#retirements.add(retirement)
   }
 
-  /** Tells of refusals that are new; the same broken file is told once, not with every other save. */
+  /** Tells of refusals that are new or over; the same broken file is told once, not with every other save. */
   #noteRefused(refused: readonly Refusal[]): void {
+    const before = this.#refused
+    this.#refused = refused
     for (const refusal of refused) {
-      if (this.#refused.some((known) => isDeepStrictEqual(known, refusal))) continue
+      if (before.some((known) => isDeepStrictEqual(known, refusal))) continue
       this.#parts.events.emit('reload.rejected', { phase: 'plugin', ...refusal })
     }
-    this.#refused = refused
+    for (const { plugin } of before) {
+      if (!refused.some((known) => known.plugin === plugin))
+        this.#parts.events.emit('reload.recovered', { phase: 'plugin', plugin })
+    }
   }
 
   #shown(problem: Problem): Problem {

@@ -195,6 +195,41 @@ export default defineStrategy({ name: 's', routing: Type.Object({ key: Type.${ty
   t.same(gateway.strategies.failed(), [])
 })
 
+t.test('R16 R29: what was refused and then taken back is told, though nothing is reloaded', async (t) => {
+  const strategy = (text: string) => `export default { name: 's', select: () => undefined } ${text}`
+  const { write, remove, configure, gateway, event, events } = await startGateway(t, {
+    config: BARE,
+    files: { 'plugins/hello.ts': plugin('hello', 'one'), 'strategies/s.ts': strategy('') },
+  })
+  await configure('services: 7')
+  await event('reload.rejected', ({ phase }) => phase === 'config')
+  await configure(BARE)
+  t.match(await event('reload.recovered'), { phase: 'config' })
+  t.same(gateway.problems, [])
+
+  await write('plugins/hello.ts', 'export default {')
+  await event('reload.rejected', ({ phase }) => phase === 'plugin')
+  await write('plugins/hello.ts', plugin('hello', 'one'))
+  t.match(await event('reload.recovered', ({ phase }) => phase === 'plugin'), { plugin: 'hello' })
+
+  await write('strategies/s.ts', strategy('('))
+  await event('strategy.failed')
+  await write('strategies/s.ts', strategy(''))
+  t.match(await event('strategy.recovered'), { file: 'strategies/s.ts' })
+  const from = events.length
+  await write('strategies/other.ts', '(')
+  await event('strategy.failed', () => true, from)
+  await remove('strategies/other.ts')
+  t.match(await event('strategy.recovered', () => true, from), { file: 'strategies/other.ts' })
+  t.same(gateway.strategies.failed(), [])
+  t.same(
+    events.filter(({ type }) => type === 'reload.applied'),
+    [],
+    'nothing was replaced',
+  )
+  t.equal(events.filter(({ type }) => type.endsWith('.recovered')).length, 4, 'each once')
+})
+
 t.test('R16 promise 5: editing a helper reloads only what imports it', async (t) => {
   const withHelper = (name: string, helper: string) =>
     plugin(name, '-').replace("text: '-'", 'text').replace('import', `import { text } from './${helper}.ts'\nimport`)

@@ -3,7 +3,7 @@ import { ApiError } from './api.ts'
 import { noteStart } from './history.ts'
 import { ids, refresh, refreshAll, type State, setState } from './services.ts'
 import { boot, phase } from './session.ts'
-import { concernsSystem, problems, refreshSystem } from './system.ts'
+import { concernsSystem, refreshSystem } from './system.ts'
 import { notePlainEvent, openTimeline } from './timeline.ts'
 
 /** An event of `/v1/events`. */
@@ -34,8 +34,16 @@ const TYPES = [
     'kept',
     'health',
   ].map((name) => `instance.${name}`),
-  ...['service.added', 'service.changed', 'service.removed', 'strategy.loaded', 'strategy.removed', 'strategy.failed'],
-  ...['reload.applied', 'reload.rejected', 'hook.failed', 'request.fallback', 'exclusive.decided'],
+  ...[
+    'service.added',
+    'service.changed',
+    'service.removed',
+    'strategy.loaded',
+    'strategy.removed',
+    'strategy.failed',
+    'strategy.recovered',
+  ],
+  ...['reload.applied', 'reload.rejected', 'reload.recovered', 'hook.failed', 'request.fallback', 'exclusive.decided'],
   ...['machine.state', 'machine.woken', 'machine.wake_failed', 'machine.slept', 'machine.sleep_failed'],
   ...['auth.denied', 'auth.logged_in', 'auth.logged_out', 'auth.key_made', 'auth.key_changed'],
   ...['store.failed', 'store.recovered', 'server.open', 'server.listening'],
@@ -155,8 +163,6 @@ function look(): void {
   clearTimeout(poll)
   if (looking || !source) return
   looking = true
-  // That a refused change was taken back is no event: nothing has changed then.
-  if (problems.peek().length > 0) refreshSystem()
   refreshAll()
     .catch((error: unknown) => {
       if (!(error instanceof ApiError)) throw error

@@ -82,6 +82,12 @@ const TOLD: Readonly<Record<string, (entry: Entry) => Told>> = {
     text: `generation ${String(details.generation)} in ${ms(details, 'durationMs')}: ${list(details.changes) || 'nothing changed'}`,
   }),
   'reload.rejected': ({ details }) => ({ word: 'reload refused', tone: 'bad', text: problemsOf(details) }),
+  'reload.recovered': ({ details }) => ({
+    word: 'refused no more',
+    tone: 'good',
+    text: typeof details.plugin === 'string' ? `plugin ${details.plugin}` : 'the configuration',
+  }),
+  'strategy.recovered': ({ details }) => ({ word: 'refused no more', tone: 'good', text: String(details.file) }),
   'strategy.failed': ({ details }) => ({ word: 'strategy refused', tone: 'bad', text: problemsOf(details) }),
   'strategy.loaded': ({ details }) => ({
     word: 'strategy',
