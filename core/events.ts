@@ -50,7 +50,8 @@ export interface EventMap {
   /** One plugin has done its part of an attempt, or failed in it. */
   'instance.step': { service: string; instance: string; attempt: number; plugin: string; durationMs: number; error?: string }
   'instance.progress': { service: string; instance: string; note: string }
-  'instance.ready': { service: string; instance: string; durationMs: number; attempt: number }
+  /** It was started. Of `durationMs` it waited `waitedMs` for its turn, as for a place on a shared device. */
+  'instance.ready': { service: string; instance: string; durationMs: number; waitedMs: number; attempt: number }
   /** What an earlier gateway had started serves on. `starters`: those that look after it. */
   'instance.adopted': { service: string; instance: string; was: InstanceState; starters: readonly string[] }
   /** What an earlier gateway left was not there any more, or not usable; `orphaned` when it may run on and nobody can stop it. */

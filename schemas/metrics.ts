@@ -59,6 +59,7 @@ export const TimersView = Type.Object(
     request: TimerView,
     upstream_first_byte: TimerView,
     queue_wait: TimerView,
+    cold_start_turn: TimerView,
     cold_start_boot: TimerView,
     cold_start_added: TimerView,
   },

@@ -52,9 +52,9 @@ export class Instance extends Occupancy<Instance> {
     return this.cooling === undefined && (this.healthy || this.isManaged)
   }
 
-  /** Milliseconds since the current start began; undefined unless it is starting. */
+  /** How long the current start has lasted, without the wait for its turn, in milliseconds; undefined unless it is starting. */
   get startingForMs(): number | undefined {
-    return this.#run && this.#state === 'starting' ? performance.now() - this.#run.beganAt : undefined
+    return this.#run && this.#state === 'starting' ? performance.now() - this.#run.beganAt - this.#run.waitedMs : undefined
   }
 
   /** Why it is left alone for now, with the time left as `retryAfterMs`. */
@@ -225,7 +225,7 @@ export class Instance extends Occupancy<Instance> {
     this.setHealth(true, 'it was started')
     const durationMs = now - run.beganAt
     if (found) this.events.emit('instance.adopted', { ...this.who, was: found.state, starters: Object.keys(this.data) })
-    else this.events.emit('instance.ready', { ...this.who, durationMs, attempt })
+    else this.events.emit('instance.ready', { ...this.who, durationMs, waitedMs: run.waitedMs, attempt })
     this.tell('hot')
     void this.#around.hooks().onReady({ instance: this, durationMs })
   }

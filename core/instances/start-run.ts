@@ -28,8 +28,10 @@ export class StartRun<I extends Place & { readonly url: string; readonly waiting
   #attempt: Attempt | undefined
   #resolve!: (error: HestiaError | undefined) => void
   #linger: NodeJS.Timeout | undefined
-  /** How many handlers wait for what must come before the start itself. */
+  /** How many handlers wait for what must come before the start itself; since when, and for how long before that. */
   #standingBy = 0
+  #standingBySince = 0
+  #stoodByMs = 0
 
   constructor(instance: I, around: Surroundings<I>, found: InstanceRecord | undefined, outcome: StartOutcome) {
     this.found = found
@@ -39,6 +41,11 @@ export class StartRun<I extends Place & { readonly url: string; readonly waiting
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve
     })
+  }
+
+  /** How long it has waited so far for what must come before the start itself, in milliseconds. */
+  get waitedMs(): number {
+    return this.#stoodByMs + (this.#standingBy > 0 ? performance.now() - this.#standingBySince : 0)
   }
 
   /** Aborted when the start is given up; the reason is the error for those who waited. */
@@ -85,12 +92,12 @@ export class StartRun<I extends Place & { readonly url: string; readonly waiting
       this.#around.events.emit('instance.progress', { service: instance.service.id, instance: instance.name, note })
     }
     const standBy = async <T>(work: Promise<T>): Promise<T> => {
-      this.#standingBy++
+      if (this.#standingBy++ === 0) this.#standingBySince = performance.now()
       this.reconsider()
       try {
         return await attempt.untimed(work)
       } finally {
-        this.#standingBy--
+        if (--this.#standingBy === 0) this.#stoodByMs += performance.now() - this.#standingBySince
       }
     }
     const untimed = <T>(work: Promise<T>) => attempt.untimed(work)

@@ -38,7 +38,14 @@ const LINES: { readonly [T in EventType]: Line<T> } = {
     },
   },
   'instance.progress': { level: 'debug', say: (event) => `${where(event)}: ${event.note}` },
-  'instance.ready': { level: 'info', say: (event) => `${where(event)}: ready after ${seconds(event.durationMs)}` },
+  'instance.ready': {
+    level: 'info',
+    say: (event) => {
+      const { durationMs, waitedMs } = event
+      const first = waitedMs < 1 ? '' : `, ${seconds(waitedMs)} of which it waited for its turn`
+      return `${where(event)}: ready after ${seconds(durationMs)}${first}`
+    },
+  },
   'instance.adopted': {
     level: 'info',
     say: (event) => {

@@ -61,8 +61,9 @@ export function countedFamilies(tally: Tally): Family[] {
     ]),
     histogram(
       'hestia_cold_start_seconds',
-      'Starts that went well. boot: until the instance was ready; added: from then until the first who waited was sent on.',
+      'Starts that went well. turn: wait for a place on a shared device; boot: from then until the instance was ready; added: from then until the first who waited was sent on.',
       (counted) => [
+        [{ part: 'turn' }, counted.turn],
         [{ part: 'boot' }, counted.boot],
         [{ part: 'added' }, counted.added],
       ],

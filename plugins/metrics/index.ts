@@ -47,7 +47,7 @@ export default definePlugin({
   name: 'metrics',
   options: MetricsOptions,
   setup(app, options) {
-    const tally = app.hestia.keep('metrics.tally@2', newTally)
+    const tally = app.hestia.keep('metrics.tally@3', newTally)
     const own = options.process
       ? app.hestia.keep(
           'metrics.process@1',

@@ -104,9 +104,10 @@ export class Recorder {
     else if (decisions.length < MAX_DECISIONS) decisions.push({ reason, strategy, count: 1 })
   }
 
-  #ready({ service, instance, durationMs }: EventOf<'instance.ready'>): void {
+  #ready({ service, instance, durationMs, waitedMs }: EventOf<'instance.ready'>): void {
     const tally = this.#instance(service, instance)
-    observe(tally.boot, durationMs)
+    observe(tally.boot, durationMs - waitedMs)
+    if (waitedMs > 0) observe(tally.turn, waitedMs)
     tally.readyAt = performance.now()
   }
 

@@ -11,7 +11,9 @@ export interface InstanceTally {
   readonly requests: Histogram[]
   readonly firstByte: Histogram
   readonly queueWait: Histogram
-  /** From the begin of a start until it was ready. */
+  /** What a start waited for its turn, as for a place on a shared device. */
+  readonly turn: Histogram
+  /** From then, the begin of the start itself, until it was ready. */
   readonly boot: Histogram
   /** From ready until the first of those who waited was sent on. */
   readonly added: Histogram
@@ -66,6 +68,7 @@ export const newInstanceTally = (): InstanceTally => ({
   requests: STATUS_CLASSES.map(newHistogram),
   firstByte: newHistogram(),
   queueWait: newHistogram(),
+  turn: newHistogram(),
   boot: newHistogram(),
   added: newHistogram(),
   aborted: 0,

@@ -40,6 +40,7 @@ function timers(instances: readonly InstanceTally[]): TimersView {
     request: view(({ requests }) => requests),
     upstream_first_byte: view(({ firstByte }) => [firstByte]),
     queue_wait: view(({ queueWait }) => [queueWait]),
+    cold_start_turn: view(({ turn }) => [turn]),
     cold_start_boot: view(({ boot }) => [boot]),
     cold_start_added: view(({ added: histogram }) => [histogram]),
   }

@@ -106,8 +106,10 @@ export default definePlugin({
 
     const unsubscribe = hestia.events.subscribe(
       (event) => {
-        if (event.type === 'instance.ready')
-          learn(queue, hestia.services.instance(event.service, event.instance), event.durationMs)
+        if (event.type === 'instance.ready') {
+          const { service, instance, durationMs, waitedMs } = event
+          learn(queue, hestia.services.instance(service, instance), durationMs - waitedMs)
+        }
         // A raised limit counts at once, also where nothing comes to an end that would move the line.
         if (event.type === 'service.changed')
           for (const instance of queue.lines.keys()) if (instance.service.id === event.service) pump(instance)
@@ -194,7 +196,10 @@ function notYet(queue: Queue, waiter: Waiter): HestiaError {
   })
 }
 
-/** How long until the instance is hot, going by its earlier starts, in milliseconds; undefined when there is nothing to go by. */
+/**
+ * How long until the instance is hot, going by its earlier starts, in milliseconds; undefined when there is nothing to go by. How
+ * long it waits for its turn on a shared device is up to others.
+ */
 function leftMs(queue: Queue, instance: Instance): number | undefined {
   const expectedMs = queue.startMs.get(instance)
   if (expectedMs === undefined || instance.state === 'hot') return undefined

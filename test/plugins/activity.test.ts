@@ -71,7 +71,7 @@ services:
   const ready = activities.find(({ kind }) => kind === 'instance.ready')!
   const told = await event('instance.ready', ({ service }) => service === 'web')
   t.equal(ready.at, new Date(told.at).toISOString())
-  t.same(ready.details, { durationMs: told.durationMs, attempt: 1 })
+  t.same(ready.details, { durationMs: told.durationMs, waitedMs: 0, attempt: 1 })
   t.same([ready.service_id, ready.instance_id], ['web', told.instance])
 
   const { activities: all } = await pageOf(url, { limit: 1000 })

@@ -7,6 +7,7 @@ import t from 'tap'
 import { Pool } from 'undici'
 import type { HestiaEvent } from '../../core/events.ts'
 import type { ExclusiveStatus } from '../../schemas/exclusive.ts'
+import type { ServiceMetrics } from '../../schemas/metrics.ts'
 import { isAlive } from '../helpers/alive.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { startGateway } from '../helpers/gateway.ts'
@@ -137,6 +138,27 @@ t.test('R28 two services of a group are never up at once; the idle one makes way
   t.match(groups, [{ group: 'gpu', capacity: 1, used: 1, holders: [{ service: 'a', state: 'hot', held: false }], waiters: [] }])
   t.equal(decisions.length, told().length)
   t.equal(decisions[0]!.action, 'grant')
+})
+
+t.test('R24 R28 the wait for a place is no part of how long a service takes to boot', async (t) => {
+  const { ask, url, event, state } = await makeDevice(t, { a: {}, b: { exclusive: { group: 'gpu', max_wait_ms: 20_000 } } })
+  await ask('a')
+  const slow = ask('a', '/?ms=1500')
+  await until(() => state('a') === 'hot')
+  await ask('b')
+  await slow
+  const { durationMs, waitedMs } = await event('instance.ready', ({ service }) => service === 'b')
+  t.ok(waitedMs > 1000 && waitedMs < durationMs, `${waitedMs} of ${durationMs} ms`)
+  const bootMs = durationMs - waitedMs
+  const { timers } = (await (await fetch(`${url}/v1/services/b/metrics`)).json()) as ServiceMetrics
+  t.match(timers, { cold_start_turn: { count: 1, sum_ms: waitedMs }, cold_start_boot: { count: 1, sum_ms: bootMs } })
+
+  // While it waits for its place again, what is expected is its boot.
+  await ask('a')
+  const again = ask('a', '/?ms=1000')
+  const early = await fetch(`${url}/services/b/`, { headers: { prefer: 'respond-async' } })
+  t.match(await early.json(), { error: 'still_waiting', estimated_wait_ms: Math.round(bootMs) })
+  await again
 })
 
 t.test('R28 what has room runs side by side: by weight, and in groups of its own', async (t) => {
@@ -296,12 +318,15 @@ t.test(
 )
 
 t.test('R28 min_resident_ms keeps one there for a while, though it is idle', async (t) => {
-  const { ask } = await makeDevice(t, { a: { exclusive: { group: 'gpu', min_resident_ms: 900 } }, b: {} })
-  await ask('a')
-  const { ms } = await ask('b')
-  t.ok(ms > 700, `${ms} ms`)
-  const third = await ask('a')
-  t.ok(third.ms < 700, 'b has no such time')
+  const { ask, event, decided } = await makeDevice(t, { a: { exclusive: { group: 'gpu', min_resident_ms: 2000 } }, b: {} })
+  for (const name of ['a', 'b', 'a']) await ask(name)
+  const residence = async (name: string) => {
+    const ready = await event('instance.ready', ({ service }) => service === name)
+    return decided('evict').find(({ service }) => service === name)!.at - ready.at
+  }
+  const [a, b] = [await residence('a'), await residence('b')]
+  t.ok(a >= 1999, `a stayed for ${a} ms`)
+  t.ok(b < 2000, `b has no such time: ${b} ms`)
 })
 
 t.test('R28 a plugin that says "still busy" is heard, and asked again', async (t) => {
