@@ -1,3 +1,5 @@
+import type { Span } from './span.ts'
+
 /** One field of a form: of the text parts of `multipart/form-data`, or of `application/x-www-form-urlencoded`. */
 
 const CRLF = '\r\n'
@@ -9,21 +11,31 @@ const MAX_HEAD_BYTES = 16 * 1024
  * Undefined when there is none, or no boundary behind it.
  */
 export function multipartField(bytes: Buffer, boundary: string, name: string): string | undefined {
+  const span = multipartSpan(bytes, boundary, name)
+  return span && bytes.toString('utf8', span.from, span.to)
+}
+
+/** Where that text stands. */
+export function multipartSpan(bytes: Buffer, boundary: string, name: string): Span | undefined {
+  let found: Span | undefined
+  for (const { head, ...span } of multipartParts(bytes, boundary)) if (nameOf(head) === name) found = span
+  return found
+}
+
+/** Head and place of each part that has a head and a boundary behind it. */
+export function* multipartParts(bytes: Buffer, boundary: string): Generator<Span & { readonly head: string }> {
   const delimiter = Buffer.from(`${CRLF}--${boundary}`, 'latin1')
   // When nothing precedes the first delimiter it has no line end before it.
   const isFirst = bytes.subarray(0, delimiter.length - CRLF.length).equals(delimiter.subarray(CRLF.length))
-  let found: string | undefined
   let at = isFirst ? -CRLF.length : bytes.indexOf(delimiter)
-  if (at === -1) return undefined
+  if (at === -1) return
   for (;;) {
     const lineEnd = bytes.indexOf(CRLF, at + delimiter.length)
     const next = lineEnd === -1 ? -1 : bytes.indexOf(delimiter, lineEnd)
-    if (next === -1) return found
+    if (next === -1) return
     const head = bytes.subarray(lineEnd, Math.min(next, lineEnd + MAX_HEAD_BYTES))
-    const headLength = head.indexOf(CRLF + CRLF)
-    if (headLength !== -1 && nameOf(head.toString('utf8', 0, headLength)) === name) {
-      found = bytes.toString('utf8', lineEnd + headLength + 2 * CRLF.length, next)
-    }
+    const length = head.indexOf(CRLF + CRLF)
+    if (length !== -1) yield { head: head.toString('utf8', 0, length), from: lineEnd + length + 2 * CRLF.length, to: next }
     at = next
   }
 }

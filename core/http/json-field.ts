@@ -1,3 +1,5 @@
+import type { Span } from './span.ts'
+
 /**
  * One top-level field of a JSON object, found without parsing the object. It is read from its end: there the last of several
  * fields of one name is met first, which is the one that `JSON.parse` keeps, and nothing in front of it matters. Only a field
@@ -31,6 +33,12 @@ const FOLLOWS = /[\s,}]/
  * No more is looked at than is needed to find it: whether the rest is JSON is for the service to say.
  */
 export function jsonField(bytes: Buffer, name: string): string | undefined {
+  const span = jsonSpan(bytes, name)
+  return span && (bytes[span.from] === QUOTE ? stringAt(bytes, span.from, span.to) : literalAt(bytes, span.from, span.to))
+}
+
+/** Where the value of the field `name` stands, strings with their quotes; as {@link jsonField}. */
+export function jsonSpan(bytes: Buffer, name: string): Span | undefined {
   const brace = spaceAfter(bytes, bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0)
   let end = spaceBefore(bytes, bytes.length)
   if (bytes[brace] !== OPEN_BRACE || bytes[end - 1] !== CLOSE_BRACE) return undefined
@@ -47,9 +55,7 @@ export function jsonField(bytes: Buffer, name: string): string | undefined {
     if (bytes[colon] !== COLON || bytes[keyEnd - 1] !== QUOTE) return undefined
     const key = stringBefore(bytes, keyEnd)
     if (key <= brace) return undefined
-    if (isName(bytes, key, keyEnd, name, nameLength)) {
-      return bytes[from] === QUOTE ? stringAt(bytes, from, to) : literalAt(bytes, from, to)
-    }
+    if (isName(bytes, key, keyEnd, name, nameLength)) return { from, to }
     end = spaceBefore(bytes, key)
   } while (bytes[end - 1] === COMMA)
   return undefined
@@ -75,19 +81,19 @@ function soleKey(bytes: Buffer, brace: number, name: string): number {
   return depth === 1 && !isInside && bytes[spaceAfter(bytes, end)] === COLON ? end : NONE
 }
 
-/** The value of the key that ends before `keyEnd`. */
-function valueAfter(bytes: Buffer, keyEnd: number): string | undefined {
+/** Where the value of the key stands that ends before `keyEnd`. */
+function valueAfter(bytes: Buffer, keyEnd: number): Span | undefined {
   const from = spaceAfter(bytes, spaceAfter(bytes, keyEnd) + 1)
   if (bytes[from] !== QUOTE) {
     const text = bytes.toString('latin1', from, from + HEAD)
-    return literalAt(bytes, from, from + Math.max(0, text.search(FOLLOWS)))
+    return { from, to: from + Math.max(0, text.search(FOLLOWS)) }
   }
   for (let quote = from; ; ) {
     quote = bytes.indexOf(QUOTE, quote + 1)
     if (quote === NONE) return undefined
     if (isEscaped(bytes, quote)) continue
     const next = bytes[spaceAfter(bytes, quote + 1)]
-    return next === COMMA || next === CLOSE_BRACE ? stringAt(bytes, from, quote + 1) : undefined
+    return next === COMMA || next === CLOSE_BRACE ? { from, to: quote + 1 } : undefined
   }
 }
 

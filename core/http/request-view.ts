@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { HestiaError } from '../errors.ts'
-import { type BodyFormat, bodyFormat, fieldOf, jsonOf } from './body-format.ts'
+import { type BodyFormat, bodyFormat, fieldOf, jsonOf, withField } from './body-format.ts'
 import type { Caller } from './caller.ts'
+import { fieldNames } from './field-names.ts'
 import type { TraceContext } from './trace-context.ts'
 
 /** What a request view is made of. */
@@ -108,6 +109,16 @@ export class RequestView {
    */
   field(name: string): string | undefined {
     return Buffer.isBuffer(this.#body) ? fieldOf(this.#body, this.#bodyFormat, name) : undefined
+  }
+
+  /** The body with another text in place of `field(name)`; undefined when there is none, or in a form that is not multipart. */
+  withField(name: string, text: string): Buffer | undefined {
+    return Buffer.isBuffer(this.#body) ? withField(this.#body, this.#bodyFormat, name, text) : undefined
+  }
+
+  /** Names of all fields of the body; undefined where another reader could see other ones. */
+  get fieldNames(): readonly string[] | undefined {
+    return Buffer.isBuffer(this.#body) ? fieldNames(this.#body, this.#bodyFormat) : undefined
   }
 
   /** The JSON body, for hooks and strategies that declare that they read it; undefined when there is none or it isn't JSON. */

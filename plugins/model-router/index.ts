@@ -9,7 +9,7 @@ import { answerErrors } from './errors.ts'
 import { modelMissing, modelNotFound, responseUnknown } from './not-found.ts'
 import { listForOllama, OLLAMA_PATHS, ollamaError } from './ollama.ts'
 import { listModels, OPENAI_PATHS, openaiError, RESPONSES, wantsEvents } from './openai.ts'
-import { holdBody, modelOf, namesOneModel, withModel } from './request-model.ts'
+import { holdBody, modelOf, namesOneModel, refuseTwoTypes } from './request-model.ts'
 
 /** The model that was asked for, on the request itself: a WeakMap would hold bodies until the next full collection. */
 const MODEL = Symbol('model')
@@ -44,7 +44,7 @@ export default definePlugin({
       service ??= options.default === undefined ? undefined : hestia.services.get(options.default)
       if (service) {
         // What is permitted for a model must be what the service will understand, too.
-        if (caller && model !== undefined && namesOneModel(request)) request.models = namesOf(service.config, model)
+        if (caller && model !== undefined && namesOneModel(request, model)) request.models = namesOf(service.config, model)
         return { service }
       }
       if (model !== undefined) throw modelNotFound(model, catalogue, discovery, caller)
@@ -58,7 +58,7 @@ export default definePlugin({
     const fit: FrontDoor['fit'] = (request: Named, instance) => {
       const model = request[MODEL]
       const own = model === undefined ? undefined : ownName(instance.service.config, model)
-      const body = own === undefined || own === model ? undefined : withModel(request, own)
+      const body = own === undefined || own === model ? undefined : request.withField('model', own)
       return { target: pathBelow(instance.url, request.target), ...(body ? { body } : {}) }
     }
     const keepsAlive = options.keep_alive_comments ? { keepsAlive: wantsEvents } : {}
@@ -89,7 +89,10 @@ function forwardAll(scope: FastifyInstance, paths: readonly string[], method: HT
       exposeHeadRoute: false,
       schema,
       config: { ...config, permission: 'known' },
-      handler: (request, reply) => scope.forward!.stream(request, reply, undefined, request.url, door),
+      handler: (request, reply) => {
+        refuseTwoTypes(request.raw)
+        scope.forward!.stream(request, reply, undefined, request.url, door)
+      },
     })
   }
 }

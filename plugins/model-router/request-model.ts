@@ -1,5 +1,5 @@
+import type { IncomingMessage } from 'node:http'
 import { HestiaError, type RequestView } from 'hestia'
-import { fieldsInForm, fieldsInJson, type Span, spanInForm, spanInJson } from './span.ts'
 
 /**
  * Holds the body in memory, up to `limit` bytes.
@@ -17,6 +17,12 @@ export async function holdBody(request: RequestView, limit: number): Promise<voi
   }
 }
 
+/** @throws {HestiaError} `invalid_request` where two types are given for one body: some services read it by the first, some by the last. */
+export function refuseTwoTypes({ headersDistinct }: IncomingMessage): void {
+  if ((headersDistinct['content-type']?.length ?? 0) > 1)
+    throw new HestiaError('invalid_request', { message: 'The request has more than one Content-Type; send one.' })
+}
+
 /** The model that a request names: in its body, else, where there is none, in its query. */
 export function modelOf(request: RequestView): string | undefined {
   // What Ollama called it first.
@@ -29,33 +35,13 @@ export function modelOf(request: RequestView): string | undefined {
  * Whether no reader of this request could find another model in it than {@link modelOf} does: a service may take the first of
  * two fields where Hestia takes the last, `Model` for `model` (as Go's JSON does), or a body for JSON that doesn't say so.
  */
-export function namesOneModel(request: RequestView): boolean {
-  const { rawBody, headers } = request
-  if (rawBody === undefined) return true
-  if (!Buffer.isBuffer(rawBody) || !request.hasReadableBody) return false
-  const boundary = boundaryOf(headers['content-type'])
+export function namesOneModel(request: RequestView, model: string): boolean {
+  const inQuery = [...request.query].filter(([name]) => /^model$/i.test(name))
+  if (request.rawBody === undefined) return inQuery.length === 1 && inQuery[0]![0] === 'model'
   const isShow = request.path === '/api/show'
-  const all = boundary === undefined ? fieldsInJson(rawBody) : fieldsInForm(rawBody, boundary)
-  const naming = all.filter((name) => /^model$/i.test(name) || (isShow && /^name$/i.test(name)))
-  return naming.length === 1 && (naming[0] === 'model' || (isShow && naming[0] === 'name'))
-}
-
-/**
- * The body of a request with another model in it; every other byte is as it came.
- * @returns undefined when the name is not where it could be replaced: in a query, or in a form without files.
- */
-export function withModel(request: RequestView, model: string): Buffer | undefined {
-  const { rawBody, headers } = request
-  if (!Buffer.isBuffer(rawBody)) return undefined
-  const boundary = boundaryOf(headers['content-type'])
-  const span: Span | undefined = boundary === undefined ? spanInJson(rawBody, 'model') : spanInForm(rawBody, boundary, 'model')
-  if (!span) return undefined
-  const value = boundary === undefined ? JSON.stringify(model) : model
-  return Buffer.concat([rawBody.subarray(0, span.from), Buffer.from(value), rawBody.subarray(span.to)])
-}
-
-function boundaryOf(type = ''): string | undefined {
-  if (!/^multipart\/form-data\b/i.test(type)) return undefined
-  const match = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(type)
-  return match?.[1] ?? match?.[2]
+  const naming = request.fieldNames?.filter((name) => /^model$/i.test(name) || (isShow && /^name$/i.test(name)))
+  const [name] = naming ?? []
+  return (
+    naming?.length === 1 && (name === 'model' || (isShow && name === 'name')) && inQuery.every(([, value]) => value === model)
+  )
 }

@@ -1,12 +1,9 @@
-import { deepStrictEqual } from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import fc from 'fast-check'
 import { Ollama } from 'ollama'
 import OpenAI, { toFile } from 'openai'
 import t, { type Test } from 'tap'
-import { spanInForm, spanInJson } from '../../plugins/model-router/span.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { type RunningGateway, startGateway } from '../helpers/gateway.ts'
 import { ask } from '../helpers/http.ts'
@@ -507,52 +504,4 @@ t.test('R17 what is wrong with the configuration', async (t) => {
   t.match(problems, 'there is no service "b"; there are: a')
   t.match(problems, 'there is no service "c"')
   t.match(problems, 'it stands for "z", which is not among the models of this service')
-})
-
-t.test('R12 where a name stands in a body', async (t) => {
-  const key = fc.constantFrom('model', 'a', '"model"', 'm\u00f6', 'back\\slash')
-  const text = fc.constantFrom('', 'x', '{"model":"no"}', '\\', '"', ',"model":"', 'é', '}')
-  const value = fc.letrec((tie) => ({
-    any: fc.oneof(
-      { maxDepth: 3 },
-      text,
-      fc.constantFrom(1.5, -2, true, null),
-      fc.array(tie('any'), { maxLength: 3 }),
-      fc.dictionary(key, tie('any'), { maxKeys: 3, noNullPrototype: true }),
-    ),
-  })).any
-  const check = () =>
-    fc.assert(
-      fc.property(
-        fc.array(fc.tuple(key, value), { maxLength: 4 }),
-        fc.array(fc.tuple(key, value), { maxLength: 4 }),
-        text,
-        fc.nat(3),
-        (before, after, model, indent) => {
-          const object = Object.fromEntries([...before, ['model', model], ...after.filter(([name]) => name !== 'model')])
-          const bytes = Buffer.from(JSON.stringify(object, null, indent))
-          const span = spanInJson(bytes, 'model')!
-          const changed = Buffer.concat([bytes.subarray(0, span.from), Buffer.from('"other"'), bytes.subarray(span.to)])
-          deepStrictEqual(JSON.parse(changed.toString()), { ...object, model: 'other' })
-        },
-      ),
-      { numRuns: 300 },
-    )
-  t.doesNotThrow(check)
-  for (const none of [
-    '',
-    '[]',
-    '"model"',
-    '{"a":{"model":"x"}}',
-    '{"a":["model","x"]}',
-    '["model",{"model":"x"}]',
-    '{"model":1}',
-  ])
-    t.equal(spanInJson(Buffer.from(none), 'model'), undefined, none)
-
-  const part = (head: string, body: string) => `--b\r\nContent-Disposition: form-data; ${head}\r\n\r\n${body}\r\n`
-  const form = `${part('name="file"; filename="model"', 'name="model"\r\n\r\nno')}${part('name="model"', 'yes')}--b--\r\n`
-  const { from, to } = spanInForm(Buffer.from(form), 'b', 'model')!
-  t.equal(form.slice(from, to), 'yes')
-  t.equal(spanInForm(Buffer.from(part('name="model"; filename="x"', 'no')), 'b', 'model'), undefined)
 })

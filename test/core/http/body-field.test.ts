@@ -1,5 +1,7 @@
+import { deepStrictEqual } from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
+import { fieldNames } from '../../../core/http/field-names.ts'
 import { multipartField, urlencodedField } from '../../../core/http/form-field.ts'
 import { jsonField } from '../../../core/http/json-field.ts'
 import { RequestView } from '../../../core/http/request-view.ts'
@@ -237,6 +239,71 @@ t.test('R12 a request view reads what its headers say', async (t) => {
   t.same(view({ 'content-type': 'application/x-www-form-urlencoded' }, '{"a":[1]}').body, { a: [1] })
   t.equal(view({ 'content-type': 'application/x-www-form-urlencoded' }, 'a=1').body, undefined)
   t.equal(view({ 'content-type': 'application/json' }, '{').body, undefined)
+})
+
+t.test('R12 another text in place of a field', async (t) => {
+  const json = (body: string | Buffer) => view({ 'content-type': 'application/json' }, body)
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(key, nested), { maxLength: 4 }),
+      fc.array(fc.tuple(key, nested), { maxLength: 4 }),
+      text,
+      fc.nat(3),
+      (before, after, model, indent) => {
+        const object = Object.fromEntries([...before, ['model', model], ...after.filter(([name]) => name !== 'model')])
+        const changed = json(JSON.stringify(object, null, indent)).withField('model', 'öther')!
+        deepStrictEqual(JSON.parse(changed.toString()), JSON.parse(JSON.stringify({ ...object, model: 'öther' })))
+      },
+    ),
+    { numRuns: 300 },
+  )
+  t.same(json('{"model":1, "a":2}').withField('model', 'x')?.toString(), '{"model":"x", "a":2}')
+  for (const none of [
+    '',
+    '[]',
+    '"model"',
+    '{"a":{"model":"x"}}',
+    '{"a":["model","x"]}',
+    '["model",{"model":"x"}]',
+    '{"model":[]}',
+  ])
+    t.equal(json(none).withField('model', 'y'), undefined, none)
+
+  const part = (head: string, body: string) => `--b\r\nContent-Disposition: form-data; ${head}\r\n\r\n${body}\r\n`
+  const form = `${part('name="file"; filename="model"', 'name="model"\r\n\r\nno')}${part('name="model"', 'yes')}--b--\r\n`
+  const multipart = (body: string) => view({ 'content-type': 'multipart/form-data; boundary=b' }, body)
+  t.equal(multipart(form).withField('model', 'öther')?.toString(), form.replace('yes', 'öther'))
+  t.equal(multipart(part('name="model"; filename="x"', 'no')).withField('model', 'x'), undefined)
+  t.equal(view({ 'content-type': 'application/x-www-form-urlencoded' }, 'model=x').withField('model', 'y'), undefined)
+})
+
+t.test('R22 names of fields, as every reader sees them', async (t) => {
+  const json = (body: string) => fieldNames(Buffer.from(body), { type: 'json' })
+  t.same(json('{"a":{"b":1},"c":["d","e"],"f":"\\","g":1","a":2}'), ['a', 'c', 'f', 'a'])
+  t.same(json('{"a":1}{"b":1}'), ['a', 'b'], 'of a second object, too')
+  t.equal(json('{"a\\x":1}'), undefined)
+  const part = (head: string) => `--b\r\n${head}\r\n\r\nx\r\n`
+  const disposition = (rest: string) => `content-disposition: form-data; ${rest}`
+  const form = (...parts: string[]) => fieldNames(Buffer.from(`${parts.join('')}--b--`), { type: 'multipart', boundary: 'b' })
+  t.same(form(), [])
+  t.same(form(part(disposition('name="a"')), part(`Content-Type: text/plain\r\n${disposition('name="ö"; filename="f %22"')}`)), [
+    'a',
+    'ö',
+  ])
+  for (const odd of [
+    'name=a',
+    'name="a"; name="b"',
+    `name="a"; name*=utf-8''b`,
+    'name="a%22"',
+    'name="a\\""',
+    'name="a"\r\n x: y',
+  ])
+    t.equal(form(part(disposition(odd))), undefined, odd)
+  t.equal(form(part(`${disposition('name="a"')}\r\n${disposition('name="b"')}`)), undefined)
+  t.equal(form(part(disposition('name="a"')), part(disposition('name="b"')).replaceAll('\r\n', '\n')), undefined)
+  t.equal(form('a preamble with --b in it\r\n', part(disposition('name="a"'))), undefined)
+  t.equal(fieldNames(Buffer.from('a=1'), { type: 'urlencoded' }), undefined)
+  t.equal(fieldNames(Buffer.from('{"a":1}'), undefined), undefined)
 })
 
 t.test('R11 a request view knows the cookies', async (t) => {
