@@ -1,9 +1,11 @@
+import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Config } from './config/index.ts'
 import { HestiaError } from './errors.ts'
 import { Events } from './events.ts'
 import { Watcher } from './files/watcher.ts'
 import type { PluginStatus, ReloadResult, Surface } from './hestia.ts'
+import type { Caller } from './http/caller.ts'
 import { Host } from './http/host.ts'
 import { Tunnels } from './http/tunnel.ts'
 import { Services } from './instances/services.ts'
@@ -139,6 +141,10 @@ export class Gateway implements Surface {
     const openness = isOpen ? address : ''
     if (isOpen && openness !== this.#openness) this.events.emit('server.open', { address, exposed: !isLoopback(address) })
     this.#openness = openness
+  }
+
+  identify(request: FastifyRequest): Caller | null {
+    return this.#reloader.current.app.identify?.(request) ?? null
   }
 
   plugins(): readonly PluginStatus[] {

@@ -1,7 +1,9 @@
+import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Config } from './config/index.ts'
 import type { Events } from './events.ts'
 import type { HookLists, HookName, Hooks, Registration } from './hooks.ts'
+import type { Caller } from './http/caller.ts'
 import type { RequestView } from './http/request-view.ts'
 import type { Tunnels } from './http/tunnel.ts'
 import type { Instance } from './instances/instance.ts'
@@ -47,6 +49,8 @@ export interface Surface {
   readonly problems: readonly Problem[]
   /** Whether the gateway takes requests; false while it starts and while it ends. */
   readonly ready: boolean
+  /** Who makes a request by the configuration in force; null where nobody asks. */
+  identify(request: FastifyRequest): Caller | null
 }
 
 const NONE: ReadonlySet<Instance> = new Set()
@@ -138,6 +142,11 @@ export class Hestia {
   /** Reads files and configuration again. @throws {ProblemError} when they are refused. */
   reload(): Promise<ReloadResult> {
     return this.#surface.reload()
+  }
+
+  /** Who makes a request by the configuration in force, which may be newer than this one; null where nobody asks. */
+  identify(request: FastifyRequest): Caller | null {
+    return this.#surface.identify(request)
   }
 
   /** State of all plugins. */

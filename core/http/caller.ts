@@ -42,6 +42,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Decorated, with its own name, by a plugin that finds out who asks. */
     authenticates?: string
+    /** Decorated by the same plugin: who makes a request, for those who outlive the configuration under which it was let in. */
+    identify?: (request: FastifyRequest) => Caller
     /** Decorated by a plugin that has a page to log in: the path of that page, where browsers without credentials are sent. */
     loginPage?: string
   }

@@ -6,7 +6,8 @@ const schema = {
   operationId: 'watchEvents',
   summary: 'Everything that happens, as it happens',
   description:
-    'A stream of server-sent events (WHATWG HTML, 9.2) that ends with its client or with the gateway; reloads do not cut it. ' +
+    'A stream of server-sent events (WHATWG HTML, 9.2) that ends with its client or with the gateway; reloads do not cut it, ' +
+    'unless its caller is known no more. ' +
     'The name of each event is its type, its `data` is JSON, as described here; comments in between keep it alive.',
   tags: ['events'],
   querystring: EventsQuery,
@@ -15,17 +16,18 @@ const schema = {
 
 /**
  * `GET /v1/events`: everything that happens, as server-sent events (WHATWG HTML, 9.2). A stream lives until its client leaves or
- * the gateway ends; it needs nothing of its generation, so a reload doesn't cut it.
+ * the gateway ends; it needs nothing of its generation, so a reload doesn't cut it. What its caller may see follows the configuration in force.
  */
 export function eventRoutes(app: FastifyInstance, options: ApiOptions): void {
-  const { events } = app.hestia
+  const { hestia } = app
+  const { events } = hestia
 
   app.get<{ Querystring: Static<typeof EventsQuery> }>(
     '/v1/events',
     { exposeHeadRoute: false, config: { permission: 'known' }, schema },
     (request, reply) => {
       const isWanted = wantedTypes(request.query.types)
-      const { caller } = request
+      let { caller } = request
       const { service: wanted } = request.query
       // What is about no service is about the gateway.
       const maySee = (event: HestiaEvent) => {
@@ -56,10 +58,12 @@ export function eventRoutes(app: FastifyInstance, options: ApiOptions): void {
       }
       const unsubscribe = events.subscribe(
         (event) => {
-          if (event.type === 'server.stopping') end()
-          else if (maySee(event)) write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+          if (event.type === 'reload.applied') caller = hestia.identify(request)
+          // Whom the new configuration doesn't know any more is to show its credentials anew.
+          if (event.type === 'server.stopping' || caller?.kind === 'anonymous') end()
+          else if (isWanted(event.type) && maySee(event)) write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
         },
-        (type) => type === 'server.stopping' || isWanted(type),
+        (type) => type === 'server.stopping' || type === 'reload.applied' || isWanted(type),
       )
       const heartbeat = setInterval(() => write(': still here\n\n'), options.heartbeat_ms).unref()
       const end = (): void => {

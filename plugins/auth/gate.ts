@@ -12,6 +12,8 @@ import { count, partyOf, type Windows } from './windows.ts'
 /** Wrong credentials that one party may show in a minute; then it is told to wait. Right ones always pass: none can be guessed. */
 const MAX_WRONG = 60
 const WRONG_WINDOW_MS = 60_000
+/** So many headers with a key are looked at. */
+const MAX_KEYS_SHOWN = 4
 
 export interface GateParts {
   readonly hestia: Hestia
@@ -44,7 +46,7 @@ export class Gate {
 
   /** @returns whether the request goes on; if not, it was sent to the page to log in. @throws {HestiaError} why not. */
   enter(request: FastifyRequest, reply: FastifyReply): boolean {
-    const { caller, wrong } = this.#identify(request)
+    const { caller, wrong } = this.identify(request)
     request.caller = caller
     const { permission, service } = asked(request)
     if (permission === 'public') return true
@@ -64,13 +66,14 @@ export class Gate {
     throw this.#stranger(request, reply, wrong, service)
   }
 
-  #identify(request: FastifyRequest): { caller: Caller; wrong: boolean } {
+  /** Who asks, and whether something was shown that is nobody's. Takes credentials of the gateway out of what a service gets to see. */
+  identify(request: FastifyRequest): { caller: Caller; wrong: boolean } {
     const { headers } = request
     const { 'x-api-key': apiKey, authorization, cookie } = headers
     let caller: Caller | undefined
     let wrong = false
     if (typeof apiKey === 'string') {
-      caller = this.#callerOf(apiKey)
+      caller = this.#callerOf(apiKey) ?? this.#callerOfAny(apiKey)
       if (caller || apiKey.includes(KEY_PREFIX)) editHeader(request, 'x-api-key', undefined)
       wrong = !caller
     }
@@ -89,6 +92,16 @@ export class Gate {
       }
     }
     return { caller: caller ?? this.#anonymous, wrong }
+  }
+
+  /** Of a header that came more than once: joined, as Node does. */
+  #callerOfAny(joined: string): Known | undefined {
+    if (!joined.includes(', ')) return undefined
+    for (const token of joined.split(', ', MAX_KEYS_SHOWN)) {
+      const caller = this.#callerOf(token)
+      if (caller) return caller
+    }
+    return undefined
   }
 
   #callerOf(token: string): Known | undefined {

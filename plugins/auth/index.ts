@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import { definePlugin } from 'hestia'
 import { AuthOptions, AuthServiceOptions } from '../../schemas/auth.ts'
 import { check, configuredKeys } from './configured.ts'
@@ -41,6 +42,7 @@ export default definePlugin({
     app.decorate('authenticates', 'auth')
     const loginPage = (): string | undefined => app.loginPage
     const gate = new Gate({ hestia, options, ledger, sessions, windows, denials, configured, loginPage })
+    app.decorate('identify', (request: FastifyRequest) => gate.identify(request).caller)
     app.addHook('onRequest', (request, reply, done) => {
       try {
         if (gate.enter(request, reply)) done()

@@ -271,6 +271,9 @@ t.test('R22 credentials of the gateway end here, all others pass', async (t) => 
   t.equal(got.cookie, 'a=1; b="2"')
   got = await sent('/services/a/', { 'x-api-key': A, cookie: 'hestia_session=hss_0123' })
   t.equal(got.cookie, undefined)
+  const twice = ['host', 'localhost', 'x-api-key', 'somebody-elses', 'x-api-key', A]
+  t.equal((await request('/services/a/', { headers: twice })).status, 200)
+  t.equal(upstream.seen.at(-1)!.headers['x-api-key'], undefined, 'a second one is no hiding place')
   await request('/v1/requests', json(A, { serviceId: 'a', method: 'GET', path: '/', headers: { authorization: 'Bearer inner' } }))
   t.equal(upstream.seen.findLast(({ url }) => url === '/')!.headers.authorization, 'Bearer inner')
   t.equal(upstream.seen.findLast(({ url }) => url === '/')!.headers['x-api-key'], undefined)
@@ -312,6 +315,59 @@ t.test('R22 WebSockets with and without a key', async (t) => {
   t.equal(await open('a', { headers: { authorization: `Bearer ${A}` } }), 'hello')
   t.equal(headers.authorization, undefined)
 })
+
+t.test(
+  'R22 event streams follow the configuration: a key that is gone tells nothing more, and nobody stays in unasked',
+  async (t) => {
+    const upstream = await httpUpstream(t)
+    const services = { a: { base_url: upstream.url, warmup_ms: 0 }, b: { base_url: upstream.url, warmup_ms: 0 } }
+    const { gateway } = await guarded(t, services)
+    const reload = async (auth: Record<string, unknown> | false) => {
+      const plugins = { auth: auth && { ...authFor(services), ...auth } }
+      await gateway.configure(JSON.stringify({ plugins, services }))
+      await gateway.gateway.reload()
+    }
+    const keysWithout = (name: string) => authFor(services).keys.filter((key) => key.name !== name)
+    const open = async (key?: string) => {
+      const controller = new AbortController()
+      t.teardown(() => controller.abort())
+      const headers: Record<string, string> = key === undefined ? {} : { 'x-api-key': key }
+      const { body } = await fetch(`${gateway.url}/v1/events?types=hook.`, { headers, signal: controller.signal })
+      const stream = { text: '', over: false }
+      const read = async () => {
+        for await (const chunk of body!) stream.text += Buffer.from(chunk).toString()
+      }
+      read().then(
+        () => (stream.over = true),
+        () => undefined,
+      )
+      return stream
+    }
+    const tell = (plugin: string, service: string) =>
+      gateway.gateway.events.emit('hook.failed', { hook: 'onReady', plugin, service, error: 'x' })
+
+    const [admin, reader, ofA] = [await open(ADMIN), await open(READER), await open(A)]
+    await reload({ keys: keysWithout('reader').map((key) => (key.name === 'a' ? { ...key, scopes: ['services:b'] } : key)) })
+    tell('after-one', 'a')
+    tell('after-one', 'b')
+    await until(() => admin.text.split('after-one').length === 3, 'the administrator to hear of it')
+    await until(() => reader.over, 'the stream of the key that is gone to end')
+    t.notMatch(reader.text, 'after-one')
+    await until(() => ofA.text.includes('"service":"b"'), 'the other one to hear of what it may see now')
+    t.notMatch(ofA.text, '"service":"a"')
+
+    await reload(false)
+    const anybody = await open()
+    tell('open-to-all', 'a')
+    await until(() => anybody.text.includes('open-to-all'), 'it, while nobody is asked')
+    await reload({})
+    tell('asked-again', 'a')
+    await until(() => anybody.over, 'the stream of nobody known to end')
+    t.notMatch(anybody.text, 'asked-again')
+    await until(() => admin.text.includes('asked-again'), 'the administrator, on the first stream still')
+    t.notOk(admin.over)
+  },
+)
 
 t.test('R22 R27 models through the front door', async (t) => {
   const models = ['small', 'large']
