@@ -59,10 +59,11 @@ export function isForeign({ headers }: Pick<FastifyRequest, 'headers'>): boolean
 
 /**
  * A page can send these headers to another origin only after that has agreed (Fetch, 4.8: CORS preflight), and then it is meant
- * to: so says whoever lists `@fastify/cors`.
+ * to: so says whoever lists `@fastify/cors`. Other schemes than Bearer prove nothing: what somebody has typed for a proxy in front
+ * (Basic, Digest), browsers add by themselves.
  */
 const hasAgreed = ({ headers }: FastifyRequest): boolean =>
-  headers.authorization !== undefined || headers['x-api-key'] !== undefined
+  /^bearer /i.test(headers.authorization ?? '') || headers['x-api-key'] !== undefined
 
 function crossSite(request: FastifyRequest): HestiaError | undefined {
   if (SAFE.has(request.method) && request.headers.upgrade === undefined) return undefined

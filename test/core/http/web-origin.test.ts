@@ -88,6 +88,11 @@ t.test('R22 with auth off, too: pages of others neither steer the gateway nor re
       200,
       'what a page may send only when asked to',
     )
+    t.equal(
+      await code('POST', '/v1/reload', { ...evil, authorization: 'Basic dXNlcjpwYXNz' }),
+      'cross_site',
+      'a browser adds by itself what somebody typed for a proxy in front',
+    )
   })
 
   t.test('bodies are JSON or nothing', async (t) => {
