@@ -35,6 +35,9 @@ function usage(pids: readonly string[]): Usage {
   return { cpuUs, rssMiB }
 }
 
+/** Of one process alone. */
+export const usageOfProcess = (pid: number): Usage => usage([String(pid)])
+
 export const usageOf = (group: number): Usage => usage(members(group))
 
 /** Watches the memory of a process group until told to stop; answers the most that it had. */
