@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import t from 'tap'
 import { type RunningGateway, startGateway } from '../helpers/gateway.ts'
 import { ask } from '../helpers/http.ts'
@@ -167,6 +169,41 @@ t.test('events come as SSE, filtered by type, across a reload', async (t) => {
   await gateway.close()
   await reading
   t.pass('the stream ends with the gateway')
+})
+
+t.test('R24 a reader of events that falls behind is cut off, and told of; others go on', async (t) => {
+  const running = await startGateway(t, { config: 'plugins: { defaults: false, api: { event_buffer: 5 } }\nservices: {}\n' })
+  const { gateway, port, url, event, events } = running
+  const open = async () => {
+    const socket = connect(port, '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    socket.on('error', () => undefined).write('GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n')
+    await once(socket, 'data')
+    return socket
+  }
+  const [slow, quick] = [await open(), await open()]
+  let received = 0
+  quick.on('data', (chunk: Buffer) => {
+    received += chunk.length
+  })
+  slow.pause()
+  const isCut = () => events.some(({ type }) => type === 'events.dropped')
+  let told = 0
+  // Each is more than a reader takes at once; the quick one gets the time for it.
+  await until(() => {
+    if (!isCut() && received >= told * 100_000) {
+      told++
+      gateway.events.emit('hook.failed', { hook: 'onReady', plugin: 'talkative', error: 'x'.repeat(100_000) })
+    }
+    return isCut()
+  }, 'the slow one to be cut off')
+  t.match(await event('events.dropped'), { consumer: 'api', count: 6 })
+  slow.resume()
+  await once(slow, 'close')
+  gateway.events.emit('hook.failed', { hook: 'onReady', plugin: 'talkative', error: 'the end' })
+  await until(() => received >= told * 100_000, 'the quick one to have everything')
+  t.notOk(quick.closed)
+  t.equal((await fetch(`${url}/__health`)).status, 200)
 })
 
 t.test('promise 9: a reload that does not concern a service leaves it alone', async (t) => {
