@@ -6,7 +6,7 @@ import { follow } from '../follow.ts'
 export function addStop(program: Command): void {
   program
     .command('stop')
-    .description('stop a service once its requests are done')
+    .description('stop a service at once, also in the middle of a request')
     .argument('<service>')
     .option('--no-wait', 'do not wait until it is down')
     .option('--json', 'print its status as JSON at the end')
