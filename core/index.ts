@@ -30,7 +30,7 @@ export type {
   Resolution,
   ResolveUpstreamEvent,
 } from './hooks.ts'
-export { type Address, addressOf, checkPath } from './http/address.ts'
+export { type Address, addressOf, checkPath, climbs } from './http/address.ts'
 export { type Caller, isAllowed, type Permission, type RoutePermission, refusalFor, requirePermission } from './http/caller.ts'
 export { ErrorSchema, errorResponses, errorSentences, FORWARDING_ERRORS, GENERAL_ERRORS } from './http/error-responses.ts'
 export { editHeader, type HeaderEdits } from './http/header-edits.ts'

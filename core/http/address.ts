@@ -51,17 +51,35 @@ export function routerUrl(request: Addressed, hosts: ReadonlyMap<string, string>
  * @throws {HestiaError} `bad_path`
  */
 export function checkPath(target: string): void {
-  const end = target.indexOf('?')
-  const path = end === -1 ? target : target.slice(0, end)
-  if (!/(?:\.|%2e)(?:\.|%2e)/i.test(path)) return
+  const path = pathOf(target)
+  if (!MAY_CLIMB.test(path)) return
   let depth = 0
-  for (const segment of path.slice(1).split(/\/|\\|%2f|%5c/i)) {
-    const plain = segment.replace(/%2e/gi, '.')
-    if (plain === '..') depth--
-    else if (plain !== '.' && plain !== '') depth++
+  for (const segment of segmentsOf(path)) {
+    if (segment === '..') depth--
+    else if (segment !== '.' && segment !== '') depth++
     if (depth < 0) throw new HestiaError('bad_path', { message: `The path ${path} climbs above the service it names.` })
   }
 }
+
+/** Whether whoever normalises a path (RFC 3986, 5.2.4), decoded or not, finds another one in it. */
+export function climbs(target: string): boolean {
+  const path = pathOf(target)
+  return MAY_CLIMB.test(path) && segmentsOf(path).includes('..')
+}
+
+const MAY_CLIMB = /(?:\.|%2e)(?:\.|%2e)/i
+
+function pathOf(target: string): string {
+  const end = target.indexOf('?')
+  return end === -1 ? target : target.slice(0, end)
+}
+
+/** As whoever decodes it sees them. */
+const segmentsOf = (path: string): string[] =>
+  path
+    .slice(1)
+    .split(/\/|\\|%2f|%5c/i)
+    .map((segment) => segment.replace(/%2e/gi, '.'))
 
 /** A request target in absolute form (RFC 9112, 3.2.2) names the gateway itself; the rest counts. */
 function originForm(url: string): string {

@@ -9,7 +9,7 @@ import { answerErrors } from './errors.ts'
 import { modelMissing, modelNotFound, responseUnknown } from './not-found.ts'
 import { listForOllama, OLLAMA_PATHS, ollamaError } from './ollama.ts'
 import { listModels, OPENAI_PATHS, openaiError, RESPONSES, wantsEvents } from './openai.ts'
-import { holdBody, modelOf, namesOneModel, refuseTwoTypes } from './request-model.ts'
+import { holdBody, modelOf, namesOneModel, refuseTwoMeanings } from './request-model.ts'
 
 /** The model that was asked for, on the request itself: a WeakMap would hold bodies until the next full collection. */
 const MODEL = Symbol('model')
@@ -90,7 +90,7 @@ function forwardAll(scope: FastifyInstance, paths: readonly string[], method: HT
       schema,
       config: { ...config, permission: 'known' },
       handler: (request, reply) => {
-        refuseTwoTypes(request.raw)
+        refuseTwoMeanings(request.raw)
         scope.forward!.stream(request, reply, undefined, request.url, door)
       },
     })

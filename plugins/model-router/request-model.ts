@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { HestiaError, type RequestView } from 'hestia'
+import { climbs, HestiaError, type RequestView } from 'hestia'
 
 /**
  * Holds the body in memory, up to `limit` bytes.
@@ -17,8 +17,13 @@ export async function holdBody(request: RequestView, limit: number): Promise<voi
   }
 }
 
-/** @throws {HestiaError} `invalid_request` where two types are given for one body: some services read it by the first, some by the last. */
-export function refuseTwoTypes({ headersDistinct }: IncomingMessage): void {
+/**
+ * Refuses what could be another request to a service than it is here, where it is permitted for its model.
+ * @throws {HestiaError} `bad_path` for a path that leads elsewhere, `invalid_request` where two types are given for one body: some
+ * services read it by the first, some by the last.
+ */
+export function refuseTwoMeanings({ url = '/', headersDistinct }: IncomingMessage): void {
+  if (climbs(url)) throw new HestiaError('bad_path', { message: 'The path has ".." in it; name the address that is meant.' })
   if ((headersDistinct['content-type']?.length ?? 0) > 1)
     throw new HestiaError('invalid_request', { message: 'The request has more than one Content-Type; send one.' })
 }

@@ -415,6 +415,13 @@ t.test('R22 R27 models through the front door', async (t) => {
   t.equal((await speech(form('small').replace('name="model"', "$&; name*=utf-8''model"), 'boundary=x')).status, 403)
   t.equal((await speech(form('small'), 'boundary=x', '?model=large')).status, 403, 'the query says otherwise')
   t.equal((await request('/v1/responses/x?model=small&model=large', withKey(MODEL))).status, 403)
+  for (const path of [
+    '/v1/audio/../../api/pull',
+    '/v1/audio/%2E%2e/%2e%2E/api/pull',
+    '/v1/images/..%2f..%5Capi/pull',
+    '/v1/audio/..',
+  ])
+    t.equal((await request('/', { ...json(MODEL, { model: 'small' }), path })).status, 400, path)
   const types = ['multipart/form-data; boundary=x', 'multipart/form-data; boundary=y'].flatMap((type) => ['content-type', type])
   const headers = ['host', 'localhost', 'x-api-key', MODEL, ...types]
   t.equal((await request('/v1/audio/speech', { method: 'POST', headers, body: form('small') + other })).status, 400)
