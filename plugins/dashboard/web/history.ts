@@ -22,6 +22,10 @@ export interface Start {
   readonly durationMs: number | null
 }
 
+/** How long a start itself took, without the wait for its turn on a shared device; in milliseconds. */
+export const bootMs = ({ durationMs, waitedMs = 0 }: Readonly<Record<string, unknown>>): number =>
+  Number(durationMs) - Number(waitedMs)
+
 export const SLOTS = 48
 export const SLOT_MS = 5000
 const STARTS = 12

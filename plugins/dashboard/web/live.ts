@@ -1,6 +1,6 @@
 import { batch, effect, signal } from '@preact/signals'
 import { ApiError } from './api.ts'
-import { noteStart } from './history.ts'
+import { bootMs, noteStart } from './history.ts'
 import { ids, refresh, refreshAll, type State, setState } from './services.ts'
 import { boot, phase } from './session.ts'
 import { concernsSystem, refreshSystem } from './system.ts'
@@ -144,7 +144,7 @@ function apply(event: LiveEvent): void {
   dirty.add(service)
   if (instance === undefined) return
   if (type === 'instance.state') setState(service, instance, event.to as State)
-  if (type === 'instance.ready') noteStart(service, { at, durationMs: event.durationMs as number })
+  if (type === 'instance.ready') noteStart(service, { at, durationMs: bootMs(event) })
   if (type === 'instance.start_failed') noteStart(service, { at, durationMs: null })
 }
 

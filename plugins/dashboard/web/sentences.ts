@@ -47,7 +47,10 @@ const TOLD: Readonly<Record<string, (entry: Entry) => Told>> = {
     const to = String(entry.details.to)
     return { word: to, tone: to === 'hot' ? 'good' : to === 'starting' ? 'busy' : 'plain', text: why(entry) }
   },
-  'instance.ready': ({ details }) => ({ word: 'ready', tone: 'good', text: `after ${ms(details, 'durationMs')}` }),
+  'instance.ready': ({ details }) => {
+    const turn = Number(details.waitedMs ?? 0) < 1 ? '' : `, ${ms(details, 'waitedMs')} of which it waited for its turn`
+    return { word: 'ready', tone: 'good', text: `after ${ms(details, 'durationMs')}${turn}` }
+  },
   'instance.stopped': (entry) => ({
     word: 'stopped',
     tone: 'plain',

@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals'
 import type { ActivitiesPage, ActivityEntry } from '../../../schemas/activity.ts'
 import { get } from './api.ts'
-import { noteStart } from './history.ts'
+import { bootMs, noteStart } from './history.ts'
 import type { LiveEvent } from './live.ts'
 import { has, may } from './session.ts'
 
@@ -100,6 +100,6 @@ async function readStarts(): Promise<void> {
   const pages = await Promise.all([of('instance.ready'), of('instance.start_failed')]).catch(() => [])
   for (const { service, at, kind, details } of pages.flatMap(({ entries }) => entries)) {
     if (service === null) continue
-    noteStart(service, { at, durationMs: kind === 'instance.ready' ? Number(details.durationMs) : null })
+    noteStart(service, { at, durationMs: kind === 'instance.ready' ? bootMs(details) : null })
   }
 }
