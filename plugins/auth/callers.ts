@@ -56,6 +56,13 @@ export class Anonymous implements Caller {
   }
 }
 
+export const noLoginHere = (service: string): HestiaError =>
+  new HestiaError('unauthorized', {
+    message:
+      `Service ${service} needs a key, which a browser doesn't send, and nobody can log in under the service's own name: log in under ` +
+      `that of the gateway and go to /services/${service}/, or let everybody in (services.${service}.auth.public).`,
+  })
+
 export const unauthorized = (wrong = false): HestiaError =>
   new HestiaError('unauthorized', {
     message: wrong

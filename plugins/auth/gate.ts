@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { addressOf, type Caller, editHeader, type Hestia, HestiaError, isForeign, type RoutePermission } from 'hestia'
 import type { AuthOptions } from '../../schemas/auth.ts'
-import { Anonymous, Known, unauthorized } from './callers.ts'
+import { Anonymous, Known, noLoginHere, unauthorized } from './callers.ts'
 import { cookiesOf, withoutSession } from './cookie.ts'
 import type { Denials } from './denials.ts'
 import { type Entry, type Ledger, verified } from './ledger.ts'
@@ -60,6 +60,8 @@ export class Gate {
     if (caller !== this.#anonymous) throw caller.refuse(permission === 'known' ? 'read' : permission, service)
     const page = this.#parts.loginPage()
     if (page !== undefined && isNavigation(request)) {
+      // Under a name of its own every path is the service's, and the cookie isn't sent.
+      if (service !== undefined && addressOf(request.raw)?.prefix === '') throw noLoginHere(service)
       reply.redirect(`${page}?next=${encodeURIComponent(request.raw.url ?? '/')}`, 302)
       return false
     }

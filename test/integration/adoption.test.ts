@@ -439,10 +439,14 @@ t.test(`R18 ${ROUNDS} kills at random moments under load`, { timeout: 60_000 + R
     all(`SELECT kind, service_id, at FROM activities WHERE kind IN ('instance.ready', 'instance.stopped', 'instance.adopted')`),
   )
   const due = told.filter(({ time, killedAt }) => time < killedAt - WRITTEN_AFTER_MS)
-  const missing = due.filter(
-    ({ type, service, time }) =>
-      !rows.some((row) => row.kind === type && row.service_id === service && Math.abs(row.at - time) < 50),
-  )
+  // A line is written after its event, on a busy machine by a while; each row is one line's only.
+  const left = new Set(rows.toSorted((a, b) => a.at - b.at))
+  const missing = due.filter(({ type, service, time }) => {
+    const row = [...left].find(
+      ({ kind, service_id, at }) => kind === type && service_id === service && at <= time && time - at < 1000,
+    )
+    return row === undefined || !left.delete(row)
+  })
   t.same(missing, [], 'no activity is missing')
   t.ok(due.length > 0, 'and there were some')
 

@@ -185,6 +185,21 @@ t.test('R22 browsers are sent to the page to log in, where a plugin has one', as
   t.equal((await get('/login', { accept: 'text/html' })).status, 200)
 })
 
+t.test('R3 R22 under the name of a service there is no page to log in, so that nobody is sent there', async (t) => {
+  const upstream = await httpUpstream(t)
+  const services = { a: { base_url: upstream.url, warmup_ms: 0, hosts: ['a.home'] } }
+  const gateway = await startGateway(t, { config: configOf(services, { users: users.slice(0, 1) }, { file: ':memory:' }) })
+  const get = (path: string, host: string) => ask(gateway.url + path, { headers: { host, accept: 'text/html' } })
+  for (const path of ['/', '/login', '/login?next=%2F']) {
+    const answer = await get(path, 'a.home')
+    t.equal(answer.status, 401)
+    t.match(JSON.parse(answer.text), { error: 'unauthorized', message: /\/services\/a\// })
+  }
+  t.same(upstream.seen, [])
+  const sent = await get('/services/a/', 'localhost')
+  t.same([sent.status, sent.headers.location], [302, '/login?next=%2Fservices%2Fa%2F'])
+})
+
 t.test('R22 logins are throttled, and nobody is locked out by others', async (t) => {
   const { gateway } = await world(t)
   t.equal((await logIn(gateway.url)).status, 200)
