@@ -58,14 +58,19 @@ export class Gate {
       return true
     }
     if (caller !== this.#anonymous) throw caller.refuse(permission === 'known' ? 'read' : permission, service)
-    const page = this.#parts.loginPage()
-    if (page !== undefined && isNavigation(request)) {
-      // Under a name of its own every path is the service's, and the cookie isn't sent.
-      if (service !== undefined && addressOf(request.raw)?.prefix === '') throw noLoginHere(service)
-      reply.redirect(`${page}?next=${encodeURIComponent(request.raw.url ?? '/')}`, 302)
-      return false
+    const page = isNavigation(request) ? this.#parts.loginPage() : undefined
+    // Who shows what is wrong is counted, also as a browser.
+    const refusal = page === undefined || wrong ? this.#stranger(request, wrong, service) : undefined
+    if (refusal && (page === undefined || refusal.code === 'rate_limited')) {
+      // RFC 6750, 3: what was shown and was wrong is told apart from what was missing.
+      if (refusal.code === 'unauthorized')
+        reply.header('www-authenticate', `Bearer realm="hestia"${wrong ? ', error="invalid_token"' : ''}`)
+      throw refusal
     }
-    throw this.#stranger(request, reply, wrong, service)
+    // Under a name of its own every path is the service's, and the cookie isn't sent.
+    if (service !== undefined && addressOf(request.raw)?.prefix === '') throw noLoginHere(service)
+    reply.redirect(`${page}?next=${encodeURIComponent(request.raw.url ?? '/')}`, 302)
+    return false
   }
 
   /** Who asks, and whether something was shown that is nobody's. Takes credentials of the gateway out of what a service gets to see. */
@@ -139,7 +144,7 @@ export class Gate {
     })
   }
 
-  #stranger(request: FastifyRequest, reply: FastifyReply, wrong: boolean, service: string | undefined): HestiaError {
+  #stranger(request: FastifyRequest, wrong: boolean, service: string | undefined): HestiaError {
     const { windows, denials } = this.#parts
     const party = partyOf(request.raw.socket.remoteAddress)
     const waitMs = wrong ? count(windows, `wrong ${party}`, MAX_WRONG, WRONG_WINDOW_MS) : undefined
@@ -149,8 +154,6 @@ export class Gate {
       const message = 'Too many wrong keys came from this address; try again later.'
       return new HestiaError('rate_limited', { message, retryAfterMs: waitMs })
     }
-    // RFC 6750, 3: what was shown and was wrong is told apart from what was missing.
-    void reply.header('www-authenticate', `Bearer realm="hestia"${wrong ? ', error="invalid_token"' : ''}`)
     return unauthorized(wrong)
   }
 }

@@ -183,6 +183,11 @@ t.test('R22 browsers are sent to the page to log in, where a plugin has one', as
   t.equal((await get('/v1/plugins', { 'sec-fetch-mode': 'cors', accept: 'text/html' })).status, 401)
   t.equal((await get('/v1/plugins', { accept: 'application/json' })).status, 401)
   t.equal((await get('/login', { accept: 'text/html' })).status, 200)
+  for (let i = 0; i < 60; i++)
+    t.equal((await get('/v1/plugins', { accept: 'text/html', authorization: `Bearer ${i}` })).status, 302)
+  const guess = await get('/v1/plugins', { accept: 'text/html', authorization: 'Bearer one-too-many' })
+  t.equal(guess.status, 429, 'who passes for a browser guesses no more keys than others')
+  t.equal((await get('/v1/plugins', { accept: 'text/html' })).status, 302)
 })
 
 t.test('R3 R22 under the name of a service there is no page to log in, so that nobody is sent there', async (t) => {
