@@ -49,7 +49,10 @@ export class Gate {
     const { caller, wrong } = this.identify(request)
     request.caller = caller
     const { permission, service } = asked(request)
-    if (permission === 'public') return true
+    if (permission === 'public') {
+      if (wrong && caller === this.#anonymous) this.#countGuess(request)
+      return true
+    }
     this.#limit(request, caller)
     if (permission === 'known' ? caller !== this.#anonymous : caller.may(permission, service)) {
       const { events } = this.#parts.hestia
@@ -142,6 +145,15 @@ export class Gate {
       message: `There were ${reason} (plugins.auth.rate_limit); try again later.`,
       retryAfterMs: waitMs,
     })
+  }
+
+  /** What asks for no key may tell whether one is right. @throws {HestiaError} `rate_limited` */
+  #countGuess(request: FastifyRequest): void {
+    const { authorization, 'x-api-key': apiKey } = request.headers
+    // What a browser typed for a proxy in front is no guess.
+    if (apiKey === undefined && !/^bearer /i.test(authorization ?? '')) return
+    const refusal = this.#stranger(request, true, undefined)
+    if (refusal.code === 'rate_limited') throw refusal
   }
 
   #stranger(request: FastifyRequest, wrong: boolean, service: string | undefined): HestiaError {

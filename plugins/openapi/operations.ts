@@ -70,7 +70,8 @@ function responsesOf(app: FastifyInstance, route: RegisteredRoute, method: strin
   const implied = {
     ...(takes || WITH_BODY.has(method) ? errorResponses({ invalid_request: {} }) : {}),
     ...(WITH_BODY.has(method) ? errorResponses({ body_too_large: {}, unsupported_media_type: {} }) : {}),
-    ...(isGuarded(app, route) ? errorResponses({ unauthorized: {}, forbidden: {}, cross_site: {}, rate_limited: {} }) : {}),
+    ...(isGuarded(app, route) ? errorResponses({ unauthorized: {}, forbidden: {}, cross_site: {} }) : {}),
+    ...(app.authenticates === undefined ? {} : errorResponses({ rate_limited: {} })),
   }
   const description = `What any address can answer.\n\n${errorSentences(GENERAL_ERRORS)}`
   return { ...implied, ...own, default: { description, content: { 'application/json': { schema: ErrorSchema } } } }
