@@ -168,15 +168,16 @@ services:
   web: { base_url: "${upstream.url}", health: { tcp: true } }
   ${n % 2 ? 'extra: { base_url: "http://127.0.0.1:9", warmup_ms: 1 }' : ''}`
   const { url, configure, event, events, gateway } = await startGateway(t, { config: config(0) })
-  const streams = []
+  // Held on to: a response that is collected as garbage ends its stream.
+  const streams: { controller: AbortController; response: Response }[] = []
   for (let n = 1; n <= 6; n++) {
     const controller = new AbortController()
-    streams.push(controller)
-    await fetch(`${url}/services/web/`, { signal: controller.signal })
+    streams.push({ controller, response: await fetch(`${url}/services/web/`, { signal: controller.signal }) })
     await configure(config(n))
     await event('reload.applied', ({ generation }) => generation === n + 1)
   }
   t.ok(gateway.generations > 1, `${gateway.generations} generations are alive`)
+  t.ok(streams.every(({ response }) => response.ok))
   await configure('services: 7')
   await event('reload.rejected')
   gateway.events.emit('hook.failed', { hook: 'test', plugin: 'test', error: 'marker' })
@@ -186,7 +187,7 @@ services:
   const told = events.filter(({ type }) => isRecorded(type)).map(({ type, at }) => [type, new Date(at).toISOString()])
   t.same(recorded.slice(-told.length), told)
   t.same(kindsOf(activities).filter((kind) => kind === 'reload.applied').length, 7)
-  for (const controller of streams) controller.abort()
+  for (const { controller } of streams) controller.abort()
 })
 
 t.test('R11 switched off and on again by reloads', async (t) => {
