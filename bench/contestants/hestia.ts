@@ -6,7 +6,7 @@ import type { Child } from '../measure/children.ts'
 import { type Contestant, type Running, serve } from './contestant.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const COMPILED = join(ROOT, 'dist/core/main.js')
+const COMPILED = join(ROOT, 'dist/hestia.mjs')
 
 export const isCompiled = (): boolean => existsSync(COMPILED)
 
@@ -40,7 +40,7 @@ export async function startHestia(context: Context, setup: HestiaSetup): Promise
   const file = join(dir, 'hestia_config.yml')
   for (const [fileName, text] of Object.entries(setup.files ?? {})) writeFileSync(join(dir, fileName), text)
   writeFileSync(file, JSON.stringify({ server: { port }, ...(plugins ? { plugins } : {}), services }))
-  const program = form === 'compiled' ? [COMPILED] : ['--import', 'tsx', join(ROOT, 'core/main.ts')]
+  const program = form === 'compiled' ? [COMPILED, 'serve'] : ['--import', 'tsx', join(ROOT, 'core/main.ts')]
   const command = [process.execPath, ...nodeArgs, ...program, '--config', file]
   const url = `http://127.0.0.1:${port}`
   const options = { cwd: ROOT, ipc: setup.ipc ?? false }

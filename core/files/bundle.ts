@@ -28,8 +28,11 @@ const LOADERS: Record<string, esbuild.Loader> = {
   '.jsx': 'jsx',
   '.json': 'json',
 }
-/** esbuild's child holds up to 40 MB; after this long without a build it is ended, and costs 11 ms at the next one. */
-const IDLE_MS = 30_000
+/**
+ * esbuild's child holds up to 40 MB; after this long without a build it is ended, and costs 11 ms at the next one. Who edits a
+ * file saves it more seldom than that, whatever one would keep it for.
+ */
+const IDLE_MS = 1000
 
 /** Characters of a line that a problem quotes. */
 const MAX_EXCERPT = 300

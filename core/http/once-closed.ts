@@ -6,7 +6,8 @@ import type { ServerResponse } from 'node:http'
  */
 export function onceClosed(response: ServerResponse, closed: () => void): void {
   if (response.socket) {
-    response.once('close', closed)
+    // It is told but once; `once` would cost a function more.
+    response.on('close', closed)
     return
   }
   const { socket } = response.req

@@ -37,7 +37,7 @@ export class AccessLog {
     return (event) => {
       if (sample < 1 && Math.random() >= sample) return
       if (this.#pending === '') setImmediate(this.#flush)
-      const msg = JSON.stringify(lineOf(event).sentence)
+      const msg = quoted(lineOf(event).sentence)
       this.#pending += `${begin}${isoTime(event.at)}"${this.#brief ? '' : fields(event)},"msg":${msg}}\n`
     }
   }
@@ -45,12 +45,12 @@ export class AccessLog {
 
 function fields(event: Finished): string {
   const { requestId, method, path, service, instance, reason, strategy, status, error, upstreamMs, trace } = event
-  let line = `,"type":"request.finished","requestId":"${requestId}","method":"${method}","path":${JSON.stringify(path)}`
+  let line = `,"type":"request.finished","requestId":"${requestId}","method":"${method}","path":${quoted(path)}`
   if (trace) line += `,"trace_id":"${trace.traceId}"`
   if (service !== undefined) line += `,"service":"${service}"`
-  if (instance !== undefined) line += `,"instance":${JSON.stringify(instance)}`
+  if (instance !== undefined) line += `,"instance":${quoted(instance)}`
   if (reason !== undefined) line += `,"reason":"${reason}"`
-  if (strategy !== undefined) line += `,"strategy":${JSON.stringify(strategy)}`
+  if (strategy !== undefined) line += `,"strategy":${quoted(strategy)}`
   line += `,"status":${status}`
   if (error !== undefined) line += `,"error":${JSON.stringify(error)}`
   line += `,"queueMs":${rounded(event.queueMs)}`
@@ -58,6 +58,9 @@ function fields(event: Finished): string {
   line += `,"totalMs":${rounded(event.totalMs)},"bytesIn":${event.bytesIn},"bytesOut":${event.bytesOut}`
   return `${line},"coldStart":${event.coldStart},"aborted":${event.aborted}`
 }
+
+/** As JSON; most texts need no escaping. */
+const quoted = (text: string): string => (/^[ !#-[\]-~]*$/.test(text) ? `"${text}"` : JSON.stringify(text))
 
 const rounded = (ms: number): number => Math.round(ms * 100) / 100
 
