@@ -37,7 +37,16 @@ export function routerUrl(request: Addressed, hosts: ReadonlyMap<string, string>
     request[ADDRESS] = { service: byHost, target: url, prefix: '' }
     return `${PREFIX}${byHost}/`
   }
-  if (!url.startsWith(PREFIX)) return url
+  if (!url.startsWith(PREFIX)) {
+    // Letters may be percent-encoded, and are the same letters (RFC 3986, 6.2.2.2); the router thinks so, too.
+    const first = url.slice(1, endOfSegment(url, 1))
+    if (!first.includes('%') || `/${decode(first)}/` !== PREFIX) return url
+    return serviceUrl(request, PREFIX + url.slice(first.length + 2))
+  }
+  return serviceUrl(request, url)
+}
+
+function serviceUrl(request: Addressed, url: string): string {
   const end = endOfSegment(url, PREFIX.length)
   if (url[end] !== '/') return url
   const prefix = url.slice(0, end)

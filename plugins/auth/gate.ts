@@ -91,6 +91,8 @@ export class Gate {
       const token = /^bearer +(\S+)$/i.exec(authorization)?.[1]
       const known = token === undefined ? undefined : this.#callerOf(token)
       if (known || authorization.includes(KEY_PREFIX)) editHeader(request, 'authorization', undefined)
+      // Of several only the first was looked at (RFC 9110, 5.3 allows but one), and so only that one is passed on.
+      else if (isRepeated(request.raw.rawHeaders, 'authorization')) editHeader(request, 'authorization', authorization)
       caller ??= known
       wrong ||= !known
     }
@@ -190,4 +192,10 @@ const isNavigation = ({ method, headers }: FastifyRequest): boolean => {
   if (method !== 'GET' || headers.upgrade !== undefined) return false
   const mode = headers['sec-fetch-mode']
   return mode === undefined ? /\btext\/html\b/.test(headers.accept ?? '') && headers.origin === undefined : mode === 'navigate'
+}
+
+function isRepeated(rawHeaders: readonly string[], name: string): boolean {
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]!.toLowerCase() === name) count++
+  return count > 1
 }

@@ -274,6 +274,13 @@ t.test('R22 credentials of the gateway end here, all others pass', async (t) => 
   const twice = ['host', 'localhost', 'x-api-key', 'somebody-elses', 'x-api-key', A]
   t.equal((await request('/services/a/', { headers: twice })).status, 200)
   t.equal(upstream.seen.at(-1)!.headers['x-api-key'], undefined, 'a second one is no hiding place')
+  const both = ['host', 'localhost', 'x-api-key', A, 'authorization', 'Bearer for-the-service', 'authorization', `Bearer ${A}`]
+  t.equal((await request('/services/a/', { headers: both })).status, 200)
+  t.notOk(
+    upstream.seen.at(-1)!.rawHeaders.some((value) => value.includes(A)),
+    'nor is a second Authorization',
+  )
+  t.equal(upstream.seen.at(-1)!.headers.authorization, 'Bearer for-the-service')
   await request('/v1/requests', json(A, { serviceId: 'a', method: 'GET', path: '/', headers: { authorization: 'Bearer inner' } }))
   t.equal(upstream.seen.findLast(({ url }) => url === '/')!.headers.authorization, 'Bearer inner')
   t.equal(upstream.seen.findLast(({ url }) => url === '/')!.headers['x-api-key'], undefined)

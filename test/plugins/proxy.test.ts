@@ -47,6 +47,8 @@ t.test('R2 what the client asks reaches the service unchanged', async (t) => {
       '/a;b=c,d|e"f',
       '/./a/../b',
     ]
+    const { text } = await ask(`${gateway.url}/%73ervice%53/up/a`.replace('%53', '%73'))
+    t.same([text, upstream.seen.at(-1)?.url], ['ok', '/a'], 'letters that are encoded are the same letters')
     for (const target of targets) {
       const answer = await ask(at, { path: `/services/up${target}` })
       t.equal(answer.status, 200, target)
