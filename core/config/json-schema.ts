@@ -15,7 +15,6 @@ const DEFINITIONS = {
   reference: {
     type: 'string',
     pattern: '\\$\\{',
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: how references are written
     description: 'A value from the environment or from a file: `${NAME}`, `${NAME:-default}`, `${file:/path}`.',
   },
 }

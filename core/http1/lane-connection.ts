@@ -1,8 +1,8 @@
-import { IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import { LaneRequest } from './lane-request.ts'
 import { LaneResponse, type ResponseOwner } from './lane-response.ts'
 import { type PlainRequest, readPlainRequest } from './plain-request.ts'
-import { setWholeBody } from './whole-body.ts'
 
 /** What connections go by; it may change while they last. */
 export interface LaneSettings {
@@ -23,11 +23,6 @@ export interface Lane {
   /** It has sent nothing for too long. */
   overdue(socket: Socket): void
   gone(connection: LaneConnection): void
-}
-
-/** Of node:http's request, what its own parser sets. */
-interface Parsed {
-  _addHeaderLines(headers: string[], count: number): void
 }
 
 /** A client's connection as long as all that comes on it are plain requests, one at a time. */
@@ -100,7 +95,7 @@ export class LaneConnection implements ResponseOwner {
   }
 
   #serve(plain: PlainRequest): void {
-    const request = requestOf(plain, this.#socket)
+    const request = new LaneRequest(plain, this.#socket)
     const response = new LaneResponse(request, this, plain.keepAlive && !this.#lane.closing, this.#lane.settings.keepAliveMs)
     this.#request = request
     this.#response = response
@@ -136,19 +131,4 @@ export class LaneConnection implements ResponseOwner {
     // It may have been paused.
     socket.resume()
   }
-}
-
-/** The request as node:http would make it. */
-function requestOf({ method, url, headers, body }: PlainRequest, socket: Socket): IncomingMessage {
-  const request = new IncomingMessage(socket)
-  request.httpVersion = '1.1'
-  request.httpVersionMajor = 1
-  request.httpVersionMinor = 1
-  request.method = method
-  request.url = url
-  ;(request as unknown as Parsed)._addHeaderLines(headers, headers.length)
-  request.complete = true
-  if (body) setWholeBody(request, body)
-  request.push(null)
-  return request
 }
