@@ -60,7 +60,6 @@ async function compile(contents: string, out: string) {
       target: 'node20.19',
       external: EXTERNAL,
       banner: { js: BANNER },
-      keepNames: true,
       minifySyntax: true,
       metafile: true,
       tsconfigRaw: {},

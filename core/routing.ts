@@ -34,7 +34,8 @@ export interface RoutingQuestion {
 export function route(question: RoutingQuestion): Decision | Promise<Decision> {
   const { hooks, request, service, maxBodyBytes } = question
   if (request.hasReadableBody && hooks.readsBody(service)) {
-    return request.readBody(maxBodyBytes).then(() => resolve(question))
+    const reading = request.readBody(maxBodyBytes)
+    if (reading) return reading.then(() => resolve(question))
   }
   return resolve(question)
 }

@@ -1,7 +1,8 @@
 import { defineStrategy, type InstanceName, Type } from 'hestia'
 
-const named = (instance: InstanceName, wanted: string): boolean =>
-  instance.name === wanted || instance.url.replace(/\/$/, '') === wanted.replace(/\/$/, '')
+const bare = (url: string): string => (url.endsWith('/') ? url.slice(0, -1) : url)
+
+const named = (instance: InstanceName, wanted: string): boolean => instance.name === wanted || bare(instance.url) === bare(wanted)
 
 /** Picks the instance that a field of the body (JSON or a form) stands for: `{"model": "llama3"}` goes where `by_model.llama3` says. */
 export default defineStrategy({

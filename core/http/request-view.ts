@@ -138,26 +138,24 @@ export class RequestView {
   }
 
   /**
-   * Holds the whole body in memory; what is forwarded are these bytes.
-   * @throws {HestiaError} `body_too_large` beyond `limit` bytes, `invalid_request` when the client broke off.
+   * Holds the whole body in memory; what is forwarded are these bytes. Answers no promise when it is there already.
+   * @throws {HestiaError} `body_too_large` beyond `limit` bytes, `invalid_request` when the client broke off; also as the promise's reason.
    */
-  async readBody(limit: number): Promise<void> {
-    const stream = this.#body
-    if (!stream) return
-    const tooLarge = () =>
-      new HestiaError('body_too_large', {
-        message: `A body that routing looks into may have at most ${limit} bytes; see server.max_body_bytes.`,
-        fields: { limit },
-      })
-    if (Number(this.headers['content-length']) > limit) throw tooLarge()
-    if (Buffer.isBuffer(stream)) return
+  readBody(limit: number): Promise<void> | undefined {
+    const body = this.#body
+    if (!body) return undefined
+    if (Number(this.headers['content-length']) > limit) throw tooLarge(limit)
+    return Buffer.isBuffer(body) ? undefined : this.#read(body, limit)
+  }
+
+  async #read(stream: IncomingMessage, limit: number): Promise<void> {
     this.#askForBody?.()
     const chunks: Buffer[] = []
     let size = 0
     try {
       for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         size += chunk.length
-        if (size > limit) throw tooLarge()
+        if (size > limit) throw tooLarge(limit)
         chunks.push(chunk)
       }
     } catch (thrown) {
@@ -167,3 +165,9 @@ export class RequestView {
     this.#body = Buffer.concat(chunks)
   }
 }
+
+const tooLarge = (limit: number): HestiaError =>
+  new HestiaError('body_too_large', {
+    message: `A body that routing looks into may have at most ${limit} bytes; see server.max_body_bytes.`,
+    fields: { limit },
+  })
