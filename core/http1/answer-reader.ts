@@ -20,6 +20,7 @@ export class AnswerReader implements BodySink {
   #left = 0
   #chunks: ChunkedDecoder | undefined
   #more = true
+  #isOwn = false
   #done = false
   /** Nobody hears of it any more. */
   #over = false
@@ -54,17 +55,19 @@ export class AnswerReader implements BodySink {
   }
 
   take(part: Buffer): void {
-    // The next bytes will be read into the same place.
-    if (part.length > 0 && !this.#over && !this.#listener.onData(Buffer.from(part))) this.#more = false
+    if (part.length === 0 || this.#over) return
+    // The next bytes may be read into the same place.
+    if (!this.#listener.onData(this.#isOwn ? part : Buffer.from(part))) this.#more = false
   }
 
   /**
-   * Takes the next bytes, which are only there for now.
+   * Takes the next bytes, which are only there for now, or its own to keep.
    * @returns how many of them belong to what follows, once it is done.
    * @throws {WireError} `BAD_ANSWER`, and what the listener throws.
    */
-  read(bytes: Buffer): number {
+  read(bytes: Buffer, isOwn: boolean): number {
     this.#more = true
+    this.#isOwn = isOwn
     let rest = bytes
     while (!this.#head) {
       const after = this.#readHead(rest)

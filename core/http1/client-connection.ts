@@ -129,8 +129,13 @@ export class ClientConnection implements Carrier {
     this.#broken(new WireError('CLOSED', 'it was closed'))
   }
 
-  /** Bytes have come, which are only there for now. @returns whether more may. */
-  read(bytes: Buffer): boolean {
+  /** Whether it is in the middle of the body of an answer. */
+  get inBody(): boolean {
+    return this.#reader?.head !== undefined
+  }
+
+  /** Bytes have come, which are only there for now, or its own to keep. @returns whether more may. */
+  read(bytes: Buffer, isOwn: boolean): boolean {
     const reader = this.#reader
     if (!this.#listener || !reader) {
       // Nobody has asked for anything.
@@ -140,7 +145,7 @@ export class ClientConnection implements Carrier {
     const hadHead = reader.head !== undefined
     let surplus: number
     try {
-      surplus = reader.read(bytes)
+      surplus = reader.read(bytes, isOwn)
     } catch (thrown) {
       this.#broken(thrown as Error)
       return false

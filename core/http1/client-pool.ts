@@ -12,22 +12,41 @@ const MARGIN_MS = 1000
 /** How often idle connections are looked at, in milliseconds. */
 const SWEEP_MS = 1000
 
+/** Parts from this size on are not copied, in bytes. */
+const LARGE = 32 * 1024
+
 /** Opens a connection, TLS included. */
 export type Connect = (opened: (error: Error | null, socket: Socket | null) => void) => void
 
 const CONNECTION = Symbol('connection')
 type Connected = Socket & { [CONNECTION]?: ClientConnection }
 
-/** One for all connections: what was read is taken before anything else can be. */
-const buffer = Buffer.allocUnsafeSlow(64 * 1024)
+/** Where all connections read to: what was read is taken before anything else can be. */
+const shared = Buffer.allocUnsafeSlow(64 * 1024)
+/** What the connection that has just read reads to next, if that is to change. */
+let next: Buffer | undefined
 
-/** Node calls it on the socket. */
-function read(this: Connected, size: number): boolean {
-  return this[CONNECTION]?.read(buffer.subarray(0, size)) ?? true
+/** Node calls it on the socket. Who reads large parts gets buffers of its own, which are passed on instead of copied. */
+function read(this: Connected, size: number, buffer: Uint8Array): boolean {
+  const isOwn = buffer !== shared
+  const bytes = Buffer.from(buffer.buffer, buffer.byteOffset, size)
+  const connection = this[CONNECTION]
+  const more = connection?.read(bytes, isOwn && size >= LARGE) ?? true
+  if (size >= LARGE && connection?.inBody) next = Buffer.allocUnsafeSlow(shared.length)
+  else next = isOwn ? shared : undefined
+  return more
 }
 
 /** Option of `net.connect` for sockets of a pool: without it each read allocates, and passes a stream on its way. */
-export const onread: OnReadOpts = { buffer, callback: read }
+export const onread: OnReadOpts = {
+  // Asked at the beginning, and after each read.
+  buffer: () => {
+    const buffer = next ?? shared
+    next = undefined
+    return buffer
+  },
+  callback: read,
+}
 
 /** Connections to one service, as many as there are requests at once; the one used last is used next. */
 export class ClientPool implements Keeper {
@@ -75,7 +94,7 @@ export class ClientPool implements Keeper {
     if (reads(socket)) socket[CONNECTION] = connection
     else
       socket.on('data', (bytes: Buffer) => {
-        if (!connection.read(bytes)) socket.pause()
+        if (!connection.read(bytes, true)) socket.pause()
       })
     return connection
   }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 
 /** Enough for throughput on large uploads, little enough for many at once, in bytes. */
-const HIGH_WATER_MARK = 64 * 1024
+const HIGH_WATER_MARK = 256 * 1024
 
 /**
  * The client's body, on its way to a service. Nothing is taken from the client before the service takes it, and whatever
