@@ -127,7 +127,9 @@ export class LaneResponse extends ServerResponse {
       this.#inherit()
       return super.write(chunk, ...(rest as []))
     }
-    const bytes = chunk as Buffer
+    const bytes = bytesOf(chunk, rest[0])
+    const written = rest.find(isFunction)
+    if (written) process.nextTick(written)
     if (bytes.length === 0 || this.destroyed || !this.#hasBody) return true
     const before = this.chunkedEncoding ? `${this.#head}${bytes.length.toString(16)}\r\n` : this.#head
     const after = this.chunkedEncoding ? '\r\n' : ''
@@ -135,7 +137,7 @@ export class LaneResponse extends ServerResponse {
     if (bytes.length <= SMALL) return this.#writeSmall(before, bytes, after)
     const socket = this.#socket
     socket.cork()
-    this.#flush()
+    this.flush()
     if (before !== '') socket.write(before, 'latin1')
     let more = socket.write(bytes)
     if (after !== '') more = socket.write(after, 'latin1')
@@ -158,15 +160,11 @@ export class LaneResponse extends ServerResponse {
     return !this.#socket.writableNeedDrain
   }
 
-  #flush(): void {
+  /** Sends what was written in this turn. */
+  flush(): void {
     const pending = this.#pending
     this.#pending = undefined
     if (pending) this.#socket.write(pending)
-  }
-
-  /** Sends what was written in this turn. */
-  flush(): void {
-    this.#flush()
   }
 
   override flushHeaders(): void {
@@ -185,7 +183,10 @@ export class LaneResponse extends ServerResponse {
       return super.end(...(args as []))
     }
     if (this.finished) return this
-    if (Buffer.isBuffer(args[0])) this.write(args[0])
+    const ended = args.find(isFunction)
+    if (ended) this.once('finish', ended)
+    const [chunk, encoding] = args
+    if (chunk !== undefined && chunk !== null && !isFunction(chunk)) this.write(chunk, encoding)
     this.#state.finished = true
     let last = this.#head
     this.#head = ''
@@ -229,6 +230,14 @@ export class LaneResponse extends ServerResponse {
     this.emit('close')
     this.#owner.finished(this)
   }
+}
+
+const isFunction = (value: unknown): value is () => void => typeof value === 'function'
+
+function bytesOf(chunk: unknown, encoding: unknown): Buffer {
+  if (Buffer.isBuffer(chunk)) return chunk
+  if (typeof chunk === 'string') return Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
+  return Buffer.from(chunk as Uint8Array)
 }
 
 const flush = (response: LaneResponse): void => response.flush()

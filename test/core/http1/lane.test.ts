@@ -16,6 +16,12 @@ const WITNESS = `export default {
       if (request.headers['x-refuse']) return reply.code(403).send({ error: 'refused' })
       if (request.headers['x-slow']) await new Promise((resolve) => setTimeout(resolve, 20))
     })
+    app.get('/raw', (_request, reply) => {
+      reply.hijack()
+      reply.raw.writeHead(200, ['Content-Type', 'text/plain'])
+      reply.raw.write('h\u00e9')
+      reply.raw.write('6c', 'hex', () => reply.raw.end(new Uint8Array([108, 111]), () => app.log.info('ended')))
+    })
     app.post('/echo', (request) => request.body)
     app.get('/stream', (request, reply) => reply.send(require('node:stream').Readable.from(['a', 'b', 'c'])))
   },
@@ -66,6 +72,7 @@ t.test('R2 plain requests take the fast lane, one after the other; what is not p
     [request('GET /__health'), /\{"status":"ok"\}/],
     [`${request('POST /echo', 'Content-Type: application/json', 'Content-Length: 7')}{"a":1}`, /\{"a":1\}/],
     [request('GET /stream'), /c\r\n0\r\n\r\n$/],
+    [request('GET /raw'), /h\u00c3\u00a9.*l.*lo\r\n0\r\n\r\n$/s],
     [request('HEAD /services/up/a'), /\r\n\r\n$/],
     [`${request('POST /services/up/c', 'Transfer-Encoding: chunked')}3\r\nabc\r\n0\r\n\r\n`, /POST \/c/],
     plain,
