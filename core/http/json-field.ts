@@ -1,9 +1,10 @@
+import { mayHoldKey } from './key-scan.ts'
 import type { Span } from './span.ts'
 
 /**
  * One top-level field of a JSON object, found without parsing the object. It is read from its end: there the last of several
  * fields of one name is met first, which is the one that `JSON.parse` keeps, and nothing in front of it matters. Only a field
- * near the start is looked for there, if native searches can tell that no other has its name.
+ * near the start is looked for there, if a search through the rest can tell that no other has its name.
  */
 
 const QUOTE = 0x22
@@ -61,24 +62,28 @@ export function jsonSpan(bytes: Buffer, name: string): Span | undefined {
   return undefined
 }
 
-/** Where, near the start, the key of the object ends whose name nothing else in `bytes` can be; `NONE` if that isn't sure. */
+/** Where, near the start, the key of the object ends whose name nothing behind it can have; `NONE` if that isn't sure. */
 function soleKey(bytes: Buffer, brace: number, name: string): number {
   const quoted = JSON.stringify(name)
   const key = bytes.subarray(0, brace + HEAD).indexOf(quoted)
+  if (key === NONE) return NONE
   const end = key + Buffer.byteLength(quoted)
-  if (key === NONE || bytes.includes(quoted, end)) return NONE
-  // Else it might be spelt otherwise somewhere behind.
-  if (bytes.includes('\\u') || quoted.includes('\\') || quoted.includes('/')) return NONE
+  if (bytes[spaceAfter(bytes, end)] !== COLON || !isInObject(bytes, brace, key)) return NONE
+  return mayHoldKey(bytes, end, name) ? NONE : end
+}
+
+/** Whether the object that begins at `brace` is what `at` is in: nothing nested in it, and no string. */
+function isInObject(bytes: Buffer, brace: number, at: number): boolean {
   let depth = 0
   let isInside = false
-  for (let i = brace; i < key; i++) {
+  for (let i = brace; i < at; i++) {
     const byte = bytes[i]!
     if (byte === QUOTE) isInside = !isInside
     else if (isInside) i += byte === BACKSLASH ? 1 : 0
     else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++
     else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--
   }
-  return depth === 1 && !isInside && bytes[spaceAfter(bytes, end)] === COLON ? end : NONE
+  return depth === 1 && !isInside
 }
 
 /** Where the value of the key stands that ends before `keyEnd`. */
