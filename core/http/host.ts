@@ -157,6 +157,8 @@ export class Host {
       },
       serve: (request, response) => this.#current().serve(request, response),
       overdue: (socket) => answerBrokenRequest({ name: '', message: '', code: 'ERR_HTTP_REQUEST_TIMEOUT' }, socket),
+      brokenOff: (socket) =>
+        answerBrokenRequest({ name: '', message: '', code: 'HPE_INVALID_EOF_STATE', reason: INVALID_EOF }, socket),
     })
     return { server, lane }
   }
@@ -186,6 +188,9 @@ export class Host {
     generation.app.routing(request, response)
   }
 }
+
+/** What Node's parser says of it. */
+const INVALID_EOF = 'Invalid EOF state'
 
 function setTimeouts(server: Server, { head_timeout_ms, keep_alive_timeout_ms }: Readonly<ServerConfig>): void {
   server.headersTimeout = head_timeout_ms

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { HestiaError } from '../errors.ts'
 import { type BodyFormat, bodyFormat, fieldOf, jsonOf, withField } from './body-format.ts'
 import type { Caller } from './caller.ts'
 import { fieldNames } from './field-names.ts'
+import { holdBody, tooLarge } from './hold-body.ts'
 import type { TraceContext } from './trace-context.ts'
 
 /** What a request view is made of. */
@@ -150,24 +150,6 @@ export class RequestView {
 
   async #read(stream: IncomingMessage, limit: number): Promise<void> {
     this.#askForBody?.()
-    const chunks: Buffer[] = []
-    let size = 0
-    try {
-      for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-        size += chunk.length
-        if (size > limit) throw tooLarge(limit)
-        chunks.push(chunk)
-      }
-    } catch (thrown) {
-      if (thrown instanceof HestiaError) throw thrown
-      throw new HestiaError('invalid_request', { message: 'The client broke off in the middle of the body.', cause: thrown })
-    }
-    this.#body = Buffer.concat(chunks)
+    this.#body = await holdBody(stream, Number(this.headers['content-length']), limit)
   }
 }
-
-const tooLarge = (limit: number): HestiaError =>
-  new HestiaError('body_too_large', {
-    message: `A body that routing looks into may have at most ${limit} bytes; see server.max_body_bytes.`,
-    fields: { limit },
-  })

@@ -1,6 +1,7 @@
 import type { AnswerListener } from './answer-listener.ts'
 import { type BodySink, ChunkedDecoder } from './chunked-decoder.ts'
 import { WireError } from './errors.ts'
+import { FOR_NOW, type Place } from './read-buffer.ts'
 import { parseResponseHead, type ResponseHead } from './response-head.ts'
 
 /** The largest head of an answer, in bytes: cookies of some web UIs are large. */
@@ -20,7 +21,7 @@ export class AnswerReader implements BodySink {
   #left = 0
   #chunks: ChunkedDecoder | undefined
   #more = true
-  #isOwn = false
+  #place: Place = FOR_NOW
   #done = false
   /** Nobody hears of it any more. */
   #over = false
@@ -56,18 +57,17 @@ export class AnswerReader implements BodySink {
 
   take(part: Buffer): void {
     if (part.length === 0 || this.#over) return
-    // The next bytes may be read into the same place.
-    if (!this.#listener.onData(this.#isOwn ? part : Buffer.from(part))) this.#more = false
+    if (!this.#listener.onData(this.#place.keep(part))) this.#more = false
   }
 
   /**
-   * Takes the next bytes, which are only there for now, or its own to keep.
+   * Takes the next bytes, which lie at `place` until it returns.
    * @returns how many of them belong to what follows, once it is done.
    * @throws {WireError} `BAD_ANSWER`, and what the listener throws.
    */
-  read(bytes: Buffer, isOwn: boolean): number {
+  read(bytes: Buffer, place: Place): number {
     this.#more = true
-    this.#isOwn = isOwn
+    this.#place = place
     let rest = bytes
     while (!this.#head) {
       const after = this.#readHead(rest)

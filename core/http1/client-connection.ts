@@ -3,6 +3,8 @@ import type { Readable } from 'node:stream'
 import type { AnswerListener, Carrier } from './answer-listener.ts'
 import { AnswerReader } from './answer-reader.ts'
 import { WireError } from './errors.ts'
+import type { Place } from './read-buffer.ts'
+import type { Reader } from './reading.ts'
 import type { RequestHead } from './request-head.ts'
 import { streamBody } from './stream-body.ts'
 
@@ -40,7 +42,7 @@ const closed = (): WireError => new WireError('CLOSED', 'the other side closed i
  * One connection to a service, with one request at a time on it: writes it, and reads its answer strictly. After anything that
  * leaves doubts about where the next answer begins, it is closed.
  */
-export class ClientConnection implements Carrier {
+export class ClientConnection implements Carrier, Reader {
   readonly #socket: Socket
   readonly #keeper: Keeper
   #listener: AnswerListener | undefined
@@ -134,8 +136,7 @@ export class ClientConnection implements Carrier {
     return this.#reader?.head !== undefined
   }
 
-  /** Bytes have come, which are only there for now, or its own to keep. @returns whether more may. */
-  read(bytes: Buffer, isOwn: boolean): boolean {
+  read(bytes: Buffer, place: Place): boolean {
     const reader = this.#reader
     if (!this.#listener || !reader) {
       // Nobody has asked for anything.
@@ -145,7 +146,7 @@ export class ClientConnection implements Carrier {
     const hadHead = reader.head !== undefined
     let surplus: number
     try {
-      surplus = reader.read(bytes, isOwn)
+      surplus = reader.read(bytes, place)
     } catch (thrown) {
       this.#broken(thrown as Error)
       return false

@@ -1,7 +1,9 @@
-import type { OnReadOpts, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { AnswerListener } from './answer-listener.ts'
 import { ClientConnection, type Keeper, type OutgoingRequest } from './client-connection.ts'
 import { WireError } from './errors.ts'
+import { FOR_GOOD } from './read-buffer.ts'
+import { readBy } from './reading.ts'
 import { writeRequestHead } from './request-head.ts'
 
 /** How long an idle connection is kept if the other side says nothing, and at most, in milliseconds. */
@@ -12,41 +14,8 @@ const MARGIN_MS = 1000
 /** How often idle connections are looked at, in milliseconds. */
 const SWEEP_MS = 1000
 
-/** Parts from this size on are not copied, in bytes. */
-const LARGE = 32 * 1024
-
 /** Opens a connection, TLS included. */
 export type Connect = (opened: (error: Error | null, socket: Socket | null) => void) => void
-
-const CONNECTION = Symbol('connection')
-type Connected = Socket & { [CONNECTION]?: ClientConnection }
-
-/** Where all connections read to: what was read is taken before anything else can be. */
-const shared = Buffer.allocUnsafeSlow(64 * 1024)
-/** What the connection that has just read reads to next, if that is to change. */
-let next: Buffer | undefined
-
-/** Node calls it on the socket. Who reads large parts gets buffers of its own, which are passed on instead of copied. */
-function read(this: Connected, size: number, buffer: Uint8Array): boolean {
-  const isOwn = buffer !== shared
-  const bytes = Buffer.from(buffer.buffer, buffer.byteOffset, size)
-  const connection = this[CONNECTION]
-  const more = connection?.read(bytes, isOwn && size >= LARGE) ?? true
-  if (size >= LARGE && connection?.inBody) next = Buffer.allocUnsafeSlow(shared.length)
-  else next = isOwn ? shared : undefined
-  return more
-}
-
-/** Option of `net.connect` for sockets of a pool: without it each read allocates, and passes a stream on its way. */
-export const onread: OnReadOpts = {
-  // Asked at the beginning, and after each read.
-  buffer: () => {
-    const buffer = next ?? shared
-    next = undefined
-    return buffer
-  },
-  callback: read,
-}
 
 /** Connections to one service, as many as there are requests at once; the one used last is used next. */
 export class ClientPool implements Keeper {
@@ -56,7 +25,7 @@ export class ClientPool implements Keeper {
   #sweeper: NodeJS.Timeout | undefined
   #closed = false
 
-  /** @param connect opens sockets with {@link onread}, or ones that read for themselves. */
+  /** @param connect opens sockets with `onread`, or ones that read for themselves. */
   constructor(connect: Connect) {
     this.#connect = connect
   }
@@ -88,13 +57,13 @@ export class ClientPool implements Keeper {
     })
   }
 
-  #opened(socket: Connected): ClientConnection {
+  #opened(socket: Socket): ClientConnection {
     const connection = new ClientConnection(socket, this)
     this.#all.add(connection)
-    if (reads(socket)) socket[CONNECTION] = connection
+    if (reads(socket)) readBy(socket, connection)
     else
       socket.on('data', (bytes: Buffer) => {
-        if (!connection.read(bytes, true)) socket.pause()
+        if (!connection.read(bytes, FOR_GOOD)) socket.pause()
       })
     return connection
   }
@@ -140,5 +109,5 @@ export class ClientPool implements Keeper {
   }
 }
 
-/** Whether a socket reads by {@link onread}; those of TLS do not. */
+/** Whether a socket reads by `onread`; those of TLS do not. */
 const reads = (socket: Socket): boolean => !('encrypted' in socket)

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Lane, LaneConnection, type LaneSettings } from './lane-connection.ts'
 import type { LaneResponse } from './lane-response.ts'
+import { adopt } from './reading.ts'
 
 /** Who is served, and how. */
 export interface LaneOptions {
@@ -10,6 +11,8 @@ export interface LaneOptions {
   serve(request: IncomingMessage, response: ServerResponse): void
   /** A client has sent nothing for too long. */
   overdue(socket: Socket): void
+  /** A client has left in the middle of a request that has no answer yet. */
+  brokenOff(socket: Socket): void
 }
 
 type Accept = (this: Server, socket: Socket) => void
@@ -40,9 +43,10 @@ export class FastLane implements Lane {
 
   #take(socket: Socket): void {
     const settings = this.#options.settings()
-    if (settings) {
+    const adopted = settings && adopt(socket)
+    if (adopted) {
       this.#settings = settings
-      this.#connections.add(new LaneConnection(socket, this))
+      this.#connections.add(new LaneConnection(adopted, this))
     } else this.handOver(socket)
   }
 
@@ -64,6 +68,10 @@ export class FastLane implements Lane {
 
   overdue(socket: Socket): void {
     this.#options.overdue(socket)
+  }
+
+  brokenOff(socket: Socket): void {
+    this.#options.brokenOff(socket)
   }
 
   gone(connection: LaneConnection): void {

@@ -1,8 +1,9 @@
-import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { LaneRequest } from './lane-request.ts'
 import { LaneResponse, type ResponseOwner } from './lane-response.ts'
 import { type PlainRequest, readPlainRequest } from './plain-request.ts'
+import type { Place } from './read-buffer.ts'
+import { type Reader, readBy } from './reading.ts'
 
 /** What connections go by; it may change while they last. */
 export interface LaneSettings {
@@ -17,34 +18,32 @@ export interface Lane {
   readonly settings: LaneSettings
   /** Whether no connection takes another request. */
   readonly closing: boolean
-  serve(request: IncomingMessage, response: LaneResponse): void
+  serve(request: LaneRequest, response: LaneResponse): void
   /** For node:http, with all that has come on it. */
   handOver(socket: Socket): void
   /** It has sent nothing for too long. */
   overdue(socket: Socket): void
+  /** It has ended in the middle of a request that has no answer yet. */
+  brokenOff(socket: Socket): void
   gone(connection: LaneConnection): void
 }
 
 /** A client's connection as long as all that comes on it are plain requests, one at a time. */
-export class LaneConnection implements ResponseOwner {
+export class LaneConnection implements ResponseOwner, Reader {
   readonly #socket: Socket
   readonly #lane: Lane
-  #request: IncomingMessage | undefined
+  #request: LaneRequest | undefined
   #response: LaneResponse | undefined
-  /** What came while a request was under way. */
+  /** Of the request's body, in bytes. */
+  #left = 0
+  /** What came behind the request that is under way. */
   #early: Buffer | undefined
   #timeoutMs = 0
 
-  readonly #onData = (bytes: Buffer): void => {
-    if (!this.#response) {
-      this.#take(bytes)
-      return
-    }
-    this.#socket.pause()
-    this.#early = this.#early ? Buffer.concat([this.#early, bytes]) : bytes
-  }
   readonly #onEnd = (): void => {
-    this.#socket.end()
+    if (this.#left === 0) this.#socket.end()
+    else if (this.#response?.headersSent) this.#socket.destroy()
+    else this.#lane.brokenOff(this.#socket)
   }
   readonly #onDrain = (): void => {
     this.#response?.drained()
@@ -57,25 +56,33 @@ export class LaneConnection implements ResponseOwner {
   readonly #onClose = (): void => {
     this.#lane.gone(this)
     const [request, response] = [this.#request, this.#response]
-    if (!response) return
-    request?.destroy()
-    response.over()
+    if (response || this.#left > 0) request?.destroy(this.#left > 0 ? brokenOff() : undefined)
+    response?.over()
+  }
+  readonly #resume = (): void => {
+    if (this.#left > 0) this.#socket.resume()
   }
 
   constructor(socket: Socket, lane: Lane) {
     this.#socket = socket
     this.#lane = lane
+    readBy(socket, this)
     socket
-      .on('data', this.#onData)
+      .on('error', ignore)
       .on('end', this.#onEnd)
       .on('drain', this.#onDrain)
       .on('timeout', this.#onTimeout)
       .on('close', this.#onClose)
+      .resume()
     this.#expect(lane.settings.headTimeoutMs)
   }
 
   get idle(): boolean {
-    return this.#response === undefined
+    return this.#response === undefined && this.#left === 0
+  }
+
+  get inBody(): boolean {
+    return this.#left > 0
   }
 
   destroy(): void {
@@ -88,14 +95,35 @@ export class LaneConnection implements ResponseOwner {
     this.#socket.setTimeout(timeoutMs)
   }
 
-  #take(bytes: Buffer): void {
+  read(bytes: Buffer, place: Place): boolean {
+    if (this.#left > 0) return this.#feed(bytes, place)
+    if (this.#response) {
+      this.#hold(bytes)
+      return false
+    }
     const plain = readPlainRequest(bytes, this.#lane.settings.maxHeadBytes)
     if (plain) this.#serve(plain)
-    else this.#leave(bytes)
+    else this.#leave(Buffer.from(bytes))
+    return true
+  }
+
+  #feed(bytes: Buffer, place: Place): boolean {
+    const part = bytes.length > this.#left ? bytes.subarray(0, this.#left) : bytes
+    this.#left -= part.length
+    const more = this.#request!.feed(place.keep(part), this.#left === 0)
+    if (part.length < bytes.length) this.#hold(bytes.subarray(part.length))
+    if (this.idle) this.#next()
+    return more && this.#early === undefined
+  }
+
+  /** For its turn, before which no more is read. */
+  #hold(bytes: Buffer): void {
+    this.#early = this.#early ? Buffer.concat([this.#early, bytes]) : Buffer.from(bytes)
   }
 
   #serve(plain: PlainRequest): void {
-    const request = new LaneRequest(plain, this.#socket)
+    this.#left = plain.left
+    const request = new LaneRequest(plain, this.#socket, this.#resume)
     const response = new LaneResponse(request, this, plain.keepAlive && !this.#lane.closing, this.#lane.settings.keepAliveMs)
     this.#request = request
     this.#response = response
@@ -110,6 +138,15 @@ export class LaneConnection implements ResponseOwner {
       return
     }
     this.#expect(this.#lane.settings.keepAliveMs)
+    if (this.#left > 0) this.#request!.forget()
+    else this.#next()
+  }
+
+  #next(): void {
+    if (this.#lane.closing) {
+      this.#socket.destroySoon()
+      return
+    }
     const early = this.#early
     this.#early = undefined
     if (early) this.#leave(early)
@@ -118,17 +155,18 @@ export class LaneConnection implements ResponseOwner {
   /** What comes is not for here. */
   #leave(bytes: Buffer): void {
     const socket = this.#socket
-    socket
-      .off('data', this.#onData)
-      .off('end', this.#onEnd)
-      .off('drain', this.#onDrain)
-      .off('timeout', this.#onTimeout)
-      .off('close', this.#onClose)
+    readBy(socket, undefined)
+    socket.off('end', this.#onEnd).off('drain', this.#onDrain).off('timeout', this.#onTimeout).off('close', this.#onClose)
     socket.setTimeout(0)
     this.#lane.gone(this)
+    socket.pause()
     socket.unshift(bytes)
     this.#lane.handOver(socket)
-    // It may have been paused.
     socket.resume()
   }
 }
+
+const ignore = (): void => undefined
+
+/** As node:http calls it. */
+const brokenOff = (): Error => Object.assign(new Error('aborted'), { code: 'ECONNRESET' })

@@ -129,8 +129,9 @@ export class LaneResponse extends ServerResponse {
     }
     const bytes = bytesOf(chunk, rest[0])
     const written = rest.find(isFunction)
-    if (written) process.nextTick(written)
-    if (bytes.length === 0 || this.destroyed || !this.#hasBody) return true
+    const isNothing = bytes.length === 0 || this.destroyed || !this.#hasBody
+    if (written && (isNothing || bytes.length <= SMALL)) process.nextTick(written)
+    if (isNothing) return true
     const before = this.chunkedEncoding ? `${this.#head}${bytes.length.toString(16)}\r\n` : this.#head
     const after = this.chunkedEncoding ? '\r\n' : ''
     this.#head = ''
@@ -139,7 +140,7 @@ export class LaneResponse extends ServerResponse {
     socket.cork()
     this.flush()
     if (before !== '') socket.write(before, 'latin1')
-    let more = socket.write(bytes)
+    let more = socket.write(bytes, written)
     if (after !== '') more = socket.write(after, 'latin1')
     socket.uncork()
     return more

@@ -1,12 +1,15 @@
 import { parseHeaderLines } from './syntax.ts'
 
-/** A request with nothing unusual about it, whole. */
+/** A request with nothing unusual about it, but for the rest of a long body. */
 export interface PlainRequest {
   readonly method: string
   readonly url: string
   /** Names and values in turn. */
   readonly headers: string[]
+  /** As much of it as has come. */
   readonly body: Buffer | undefined
+  /** How much of it is still to come, in bytes. */
+  readonly left: number
   /** Whether the client wants to use the connection again. */
   readonly keepAlive: boolean
 }
@@ -18,10 +21,10 @@ const REQUEST_LINE = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (\/[\x21\x22\x24
 const MOST_HEADERS = 200
 
 /**
- * Reads a request if it is a plain one and nothing but it has come: HTTP/1.1, a path, one `Host`, no body or one whose length
- * was said and that is there already; nothing that asks for another treatment. It decides nothing: what is not plain, broken
- * requests among it, is read by node:http from its first byte on.
- * @returns undefined when it isn't one, or more of it may come.
+ * Reads a request if it is a plain one and nothing but it has come: HTTP/1.1, a path, one `Host`, a whole head, no body or one whose
+ * length was said; nothing that asks for another treatment. It decides nothing: what is not plain, broken requests among it, is
+ * read by node:http from its first byte on.
+ * @returns undefined when it isn't one, or more of its head may come.
  */
 export function readPlainRequest(bytes: Buffer, maxHeadBytes: number): PlainRequest | undefined {
   const end = bytes.indexOf(END_OF_HEAD)
@@ -33,16 +36,17 @@ export function readPlainRequest(bytes: Buffer, maxHeadBytes: number): PlainRequ
   const framing = framingOf(headers)
   if (!framing) return undefined
   const { length, keepAlive } = framing
-  const start = end + 4
-  if (bytes.length !== start + (length ?? 0)) return undefined
+  const body = bytes.subarray(end + 4)
+  if (body.length > length) return undefined
   const method = line[1]!
   // Whether such a request has a body, not everybody agrees.
-  if (length && (method === 'GET' || method === 'HEAD')) return undefined
-  return { method, url: line[2]!, headers, body: length ? bytes.subarray(start) : undefined, keepAlive }
+  if (length > 0 && (method === 'GET' || method === 'HEAD')) return undefined
+  const left = length - body.length
+  return { method, url: line[2]!, headers, body: body.length > 0 ? Buffer.from(body) : undefined, left, keepAlive }
 }
 
 /** What the headers say of the request as a whole; undefined when that is anything out of the ordinary. */
-function framingOf(headers: readonly string[]): { length: number | undefined; keepAlive: boolean } | undefined {
+function framingOf(headers: readonly string[]): { length: number; keepAlive: boolean } | undefined {
   let hosts = 0
   let length: number | undefined
   let keepAlive = true
@@ -69,7 +73,7 @@ function framingOf(headers: readonly string[]): { length: number | undefined; ke
       case 14:
         if (/^http2-settings$/i.test(name)) return undefined
         if (/^content-length$/i.test(name)) {
-          if (length !== undefined || !/^\d{1,9}$/.test(headers[i + 1]!)) return undefined
+          if (length !== undefined || !/^\d{1,15}$/.test(headers[i + 1]!)) return undefined
           length = Number(headers[i + 1])
         }
         break
@@ -81,5 +85,5 @@ function framingOf(headers: readonly string[]): { length: number | undefined; ke
         break
     }
   }
-  return hosts === 1 ? { length, keepAlive } : undefined
+  return hosts === 1 ? { length: length ?? 0, keepAlive } : undefined
 }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
+import { returnOf } from './read-buffer.ts'
 
 /**
  * Sends a body that comes from elsewhere, as fast as the other side takes it: as it is when its length was said in the head,
@@ -11,10 +12,10 @@ export function streamBody(socket: Socket, body: Readable, hasLength: boolean, e
     body.resume()
   }
   const write = (chunk: Buffer): boolean => {
-    if (hasLength) return socket.write(chunk)
+    if (hasLength) return socket.write(chunk, returnOf(chunk))
     socket.cork()
     socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1')
-    socket.write(chunk)
+    socket.write(chunk, returnOf(chunk))
     const more = socket.write('\r\n', 'latin1')
     socket.uncork()
     return more

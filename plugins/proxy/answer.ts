@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type HestiaError, onceClosed } from 'hestia'
+import { type HestiaError, onceClosed, returnOf } from 'hestia'
 import { incomingHeaders } from './incoming-headers.ts'
 import { discard } from './request-body.ts'
 import type { Mapping } from './rewrite.ts'
@@ -137,7 +137,7 @@ export class ClientAnswer implements Answer {
 
   data(chunk: Buffer): boolean {
     this.#wrote = true
-    const more = this.#response.write(chunk)
+    const more = this.#response.write(chunk, returnOf(chunk))
     if (!more) this.#response.once('drain', () => this.#source?.resume())
     return more
   }

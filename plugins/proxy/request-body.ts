@@ -15,7 +15,9 @@ export class RequestBody extends Readable {
   size = 0
   readonly #onData = (chunk: Buffer): void => {
     this.size += chunk.length
-    if (!this.push(chunk)) this.#source.pause()
+    // Who sends it on gives it back to be overwritten, which is not for others who have it, too.
+    const own = this.#source.listenerCount('data') === 1 ? chunk : Buffer.from(chunk)
+    if (!this.push(own)) this.#source.pause()
   }
   readonly #onEnd = (): void => {
     this.push(null)

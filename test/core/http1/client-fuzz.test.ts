@@ -4,7 +4,8 @@ import { connect, createServer } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
 import type { OutgoingRequest } from '../../../core/http1/client-connection.ts'
-import { ClientPool, onread } from '../../../core/http1/client-pool.ts'
+import { ClientPool } from '../../../core/http1/client-pool.ts'
+import { onread } from '../../../core/http1/reading.ts'
 
 /** What a client made of an answer; undefined when it refused it. */
 type Read = { status: number; reason: string; headers: string[]; body: string; trailers: string[] } | undefined

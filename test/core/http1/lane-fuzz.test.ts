@@ -224,9 +224,20 @@ const requests = fc
     return Buffer.from(`${[line, ...all].join(bare ? '\n' : '\r\n')}\r\n\r\n${body}`, 'latin1')
   })
 
+/** A good one with a body of some size, which may be cut anywhere. */
+const uploads = fc
+  .tuple(fc.constantFrom('len', 'big', 'chunks', '../nowhere'), fc.nat(200_000), fc.constantFrom('', 'Connection: close\r\n'))
+  .map(([path, size, more]) =>
+    Buffer.from(`POST /services/up/${path} HTTP/1.1\r\nHost: x\r\n${more}Content-Length: ${size}\r\n\r\n${'b'.repeat(size)}`),
+  )
+
 /** Cut into pieces that arrive one after the other, or whole. */
 const pieces = fc
-  .tuple(fc.array(requests, { minLength: 1, maxLength: 3 }), fc.option(fc.nat(400)), fc.nat(12))
+  .tuple(
+    fc.array(fc.oneof({ weight: 5, arbitrary: requests }, { weight: 1, arbitrary: uploads }), { minLength: 1, maxLength: 3 }),
+    fc.option(fc.oneof(fc.nat(400), fc.nat(200_000))),
+    fc.nat(12),
+  )
   .map(([all, cut, pause]) => {
     const parts = all.flatMap((request) =>
       cut === null || cut >= request.length ? [request] : [request.subarray(0, cut), request.subarray(cut)],
