@@ -2,7 +2,7 @@
 const SIZE = 64 * 1024
 
 /** Parts from this size on are not copied, in bytes. */
-const LARGE = 32 * 1024
+const LARGE = 16 * 1024
 
 /** How many are kept to be used again: as many as a few large bodies have under way at once. */
 const MOST_FREE = 16
