@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { type BodyFormat, bodyFormat, fieldOf, jsonOf, withField } from './body-format.ts'
 import type { Caller } from './caller.ts'
 import { fieldNames } from './field-names.ts'
-import { holdBody, tooLarge } from './hold-body.ts'
+import { HeldBody, tooLarge } from './held-body.ts'
 import type { TraceContext } from './trace-context.ts'
 
 /** What a request view is made of. */
@@ -47,6 +47,10 @@ export class RequestView {
   passive = false
   readonly #signal: () => AbortSignal
   #body: IncomingMessage | Buffer | undefined
+  /** Where it is held, if it was read here. */
+  #held: HeldBody | undefined
+  /** Whether somebody may have kept it. */
+  #isShared = false
   readonly #askForBody: (() => void) | undefined
   #query: URLSearchParams | undefined
   #format: { readonly is: BodyFormat } | undefined
@@ -83,9 +87,27 @@ export class RequestView {
     return this.#signal()
   }
 
-  /** The body to send on: the client's stream, or the very bytes that were received. */
+  /** The body: the client's stream, or the very bytes that were received. */
   get rawBody(): IncomingMessage | Buffer | undefined {
+    this.#isShared = true
     return this.#body
+  }
+
+  /** The same for whoever sends it on, and says with `forgetBody` that it was. */
+  get bodyToSend(): IncomingMessage | Buffer | undefined {
+    return this.#body
+  }
+
+  get hasBody(): boolean {
+    return this.#body !== undefined
+  }
+
+  /** The request is over: if nobody else has the bytes that are held, their memory is used for others. */
+  forgetBody(): void {
+    if (!this.#held) return
+    if (!this.#isShared) this.#held.release()
+    this.#held = undefined
+    this.#body = undefined
   }
 
   /** Bytes of the body that are held in memory. */
@@ -150,6 +172,9 @@ export class RequestView {
 
   async #read(stream: IncomingMessage, limit: number): Promise<void> {
     this.#askForBody?.()
-    this.#body = await holdBody(stream, Number(this.headers['content-length']), limit)
+    const held = new HeldBody()
+    await held.read(stream, Number(this.headers['content-length']), limit)
+    this.#held = held
+    this.#body = held.bytes
   }
 }

@@ -17,6 +17,8 @@ const SMALL = 16 * 1024
 /** A request as it goes out; a `Content-Length` among its headers is that of its body. */
 export interface OutgoingRequest extends RequestHead {
   readonly body: Readable | Buffer | null
+  /** Called when a body that is a Buffer has gone out, or can't any more; maybe never when it was not sent at all. */
+  readonly sent?: (() => void) | undefined
   /** Longest time from the end of the request until the head of its answer, in milliseconds; 0 is any. */
   readonly headTimeoutMs: number
   /** Longest silence in the middle of the answer, in milliseconds; 0 is any. */
@@ -90,7 +92,7 @@ export class ClientConnection implements Carrier, Reader {
     }
     const hasLength = has(request.headers, 'content-length')
     if (Buffer.isBuffer(body)) {
-      writeBoth(this.#socket, hasLength ? `${head}\r\n` : `${head}Content-Length: ${body.length}\r\n\r\n`, body)
+      writeBoth(this.#socket, hasLength ? `${head}\r\n` : `${head}Content-Length: ${body.length}\r\n\r\n`, body, request.sent)
       this.#awaitHead()
     } else {
       this.#socket.write(hasLength ? `${head}\r\n` : `${head}Transfer-Encoding: chunked\r\n\r\n`, 'latin1')
@@ -225,16 +227,17 @@ export class ClientConnection implements Carrier, Reader {
 }
 
 /** As one packet, if there is room for both in it. */
-function writeBoth(socket: Socket, head: string, body: Buffer): void {
+function writeBoth(socket: Socket, head: string, body: Buffer, sent: (() => void) | undefined): void {
   if (body.length <= SMALL) {
     const both = Buffer.allocUnsafe(head.length + body.length)
     both.write(head, 'latin1')
     body.copy(both, head.length)
     socket.write(both)
+    sent?.()
   } else {
     socket.cork()
     socket.write(head, 'latin1')
-    socket.write(body)
+    socket.write(body, sent)
     socket.uncork()
   }
 }

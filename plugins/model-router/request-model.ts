@@ -42,7 +42,7 @@ export function modelOf(request: RequestView): string | undefined {
  */
 export function namesOneModel(request: RequestView, model: string): boolean {
   const inQuery = [...request.query].filter(([name]) => /^model$/i.test(name))
-  if (request.rawBody === undefined) return inQuery.length === 1 && inQuery[0]![0] === 'model'
+  if (!request.hasBody) return inQuery.length === 1 && inQuery[0]![0] === 'model'
   const isShow = request.path === '/api/show'
   const naming = request.fieldNames?.filter((name) => /^model$/i.test(name) || (isShow && /^name$/i.test(name)))
   const [name] = naming ?? []

@@ -13,12 +13,14 @@ export interface Dispatch {
   readonly target: string
   readonly headers: string[]
   readonly body: RequestBody | Buffer | undefined
+  /** Called when a body that is held has gone out; maybe never. */
+  readonly sent: (() => void) | undefined
   /** On a connection of its own, surely not one that the service is closing. */
   readonly fresh: boolean
 }
 
 /** Sends a request; `attempt` hears what comes of it. node:http sends what is no plain request. */
-export function dispatch(job: Job, { upstream, target, headers, body, fresh }: Dispatch, attempt: Attempt): void {
+export function dispatch(job: Job, { upstream, target, headers, body, sent, fresh }: Dispatch, attempt: Attempt): void {
   const { view, upgrade } = job
   const { options } = upstream
   const { method } = view
@@ -40,6 +42,7 @@ export function dispatch(job: Job, { upstream, target, headers, body, fresh }: D
     host: clientHost ?? upstream.host,
     headers,
     body: body ?? null,
+    sent,
     headTimeoutMs: options.first_byte_timeout_ms,
     bodyTimeoutMs: options.idle_timeout_ms,
   }

@@ -16,11 +16,11 @@ import {
 import { Account } from './account.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
 import { decisionHeaders } from './decision-headers.ts'
-import { dispatch, headersFor, mappingOf } from './dispatch.ts'
+import { type Dispatch, dispatch, headersFor, mappingOf } from './dispatch.ts'
 import { type Failure, failureOf } from './failure.ts'
 import { handOver, type Traffic } from './hand-over.ts'
 import type { Job } from './job.ts'
-import { RequestBody } from './request-body.ts'
+import { OutgoingBody } from './outgoing-body.ts'
 import { Retries } from './retries.ts'
 import type { Upstream, Upstreams } from './upstreams.ts'
 
@@ -35,7 +35,7 @@ export class Exchange implements AttemptOwner {
   #decision: Decision | undefined
   #lease: Lease | undefined
   #attempt: Attempt | undefined
-  #body: RequestBody | Buffer | undefined
+  #body: OutgoingBody | undefined
   /** Undefined while nothing has failed. */
   #retries: Retries | undefined
   #over = false
@@ -82,8 +82,9 @@ export class Exchange implements AttemptOwner {
       this.#lease?.release()
     }
     const body = this.#body
-    const bytesIn = body instanceof RequestBody ? body.size : this.#attempt?.sent ? (body?.length ?? 0) : 0
+    const bytesIn = body && (this.#attempt?.sent || body.spent) ? body.size : 0
     this.#tell({ bytesIn, bytesOut: this.#attempt?.size ?? 0, aborted: !this.#job.answer.complete })
+    body?.release()
   }
 
   /** Tells, once, how it went. */
@@ -192,12 +193,13 @@ export class Exchange implements AttemptOwner {
     const { view, answer } = this.#job
     let upstream: Upstream
     let headers: string[]
-    let body: RequestBody | Buffer | undefined
+    let body: Dispatch['body']
     let fitted: ReturnType<NonNullable<FrontDoor['fit']>> | undefined
     try {
       upstream = this.#upstreams.of(instance)
       fitted = this.#job.door?.fit?.(view, instance)
-      body = fitted?.body ?? this.#bodyToSend()
+      if (view.hasBody) this.#body ??= new OutgoingBody(view)
+      body = fitted?.body ?? this.#body?.content
       headers = headersFor(this.#job, upstream, this.#upstreams.pseudonym, body)
     } catch (thrown) {
       this.#fail(thrown)
@@ -206,14 +208,8 @@ export class Exchange implements AttemptOwner {
     const attempt = new Attempt(this, instance, lease, answer, mappingOf(this.#job, upstream))
     this.#attempt = attempt
     const target = fitted?.target ?? view.target
-    dispatch(this.#job, { upstream, target, headers, body, fresh }, attempt)
-  }
-
-  #bodyToSend(): RequestBody | Buffer | undefined {
-    const { rawBody } = this.#job.view
-    if (rawBody === undefined) return undefined
-    this.#body ??= Buffer.isBuffer(rawBody) ? rawBody : new RequestBody(rawBody)
-    return this.#body
+    const sent = Buffer.isBuffer(body) ? this.#body?.use() : undefined
+    dispatch(this.#job, { upstream, target, headers, body, sent, fresh }, attempt)
   }
 
   answered(attempt: Attempt, status: number): void {
@@ -260,7 +256,7 @@ export class Exchange implements AttemptOwner {
     retries.add(instance)
     // A front door's service is known by now.
     const service = this.#job.service ?? this.#app.hestia.services.get(instance.service.id)
-    if (!service || (this.#body instanceof RequestBody && this.#body.touched)) {
+    if (!service || this.#body?.spent) {
       this.#fail(error)
       return
     }
