@@ -48,7 +48,9 @@ for (const workload of workloads) {
   }
 }
 
-writeFileSync(RESULTS, `${[...head, ...sections.map(sectionText)].join('\n\n')}\n`)
+// Part of it, or less than usual, is not what others are to read.
+if (options.only === undefined && !options.quick)
+  writeFileSync(RESULTS, `${[...head, ...sections.map(sectionText)].join('\n\n')}\n`)
 const missed = sections.flatMap(({ targets }) => targets).filter(({ reached }) => reached === false)
 const minutes = ((performance.now() - beganAt) / 60_000).toFixed(1)
 process.stdout.write(`${minutes} minutes. Targets missed: ${missed.map(({ what }) => what).join('; ') || 'none'}.\n`)
