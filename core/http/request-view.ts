@@ -172,8 +172,8 @@ export class RequestView {
 
   async #read(stream: IncomingMessage, limit: number): Promise<void> {
     this.#askForBody?.()
-    const held = new HeldBody()
-    await held.read(stream, Number(this.headers['content-length']), limit)
+    const held = new HeldBody(stream, Number(this.headers['content-length']), limit)
+    await held.read
     this.#held = held
     this.#body = held.bytes
   }

@@ -85,6 +85,10 @@ export class LaneConnection implements ResponseOwner, Reader {
     return this.#left > 0
   }
 
+  get target(): Buffer | undefined {
+    return this.#left > 0 ? this.#request!.roomFor(this.#left) : undefined
+  }
+
   destroy(): void {
     this.#socket.destroy()
   }
@@ -110,7 +114,7 @@ export class LaneConnection implements ResponseOwner, Reader {
   #feed(bytes: Buffer, place: Place): boolean {
     const part = bytes.length > this.#left ? bytes.subarray(0, this.#left) : bytes
     this.#left -= part.length
-    const more = this.#request!.feed(place.keep(part), this.#left === 0)
+    const more = this.#request!.feed(part, place, this.#left === 0)
     if (part.length < bytes.length) this.#hold(bytes.subarray(part.length))
     if (this.idle) this.#next()
     return more && this.#early === undefined

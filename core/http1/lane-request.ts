@@ -1,6 +1,7 @@
 import { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { PlainRequest } from './plain-request.ts'
+import type { Place } from './read-buffer.ts'
 
 /** What node:http's own parser uses, and what it does with a body that nobody has read when the request is answered. */
 interface Parsed {
@@ -8,11 +9,23 @@ interface Parsed {
   _dump(): void
 }
 
+/** Takes a body as it comes, in place of whoever reads the stream. */
+export interface BodyTaker {
+  /** Where the next part shall lie, of which there are at most `left` bytes. */
+  room(left: number): Buffer
+  /** A part has come, there or elsewhere; only there for now. */
+  take(part: Buffer): void
+  end(): void
+}
+
+const READS = ['data', 'readable', 'resume'] as const
+
 /** A plain request as node:http would have made it; its body may be there from the beginning, or be fed to it. */
 export class LaneRequest extends IncomingMessage {
   /** All of its body, if that has come with the head. */
   readonly whole: Buffer | undefined
   readonly #resume: () => void
+  #taker: BodyTaker | undefined
 
   /** `resume` is called when more of a body that is fed may come. */
   constructor({ method, url, headers, body, left }: PlainRequest, socket: Socket, resume: () => void) {
@@ -43,17 +56,42 @@ export class LaneRequest extends IncomingMessage {
     }
   }
 
-  /** The next part of its body. @returns whether more may come for now. */
-  feed(part: Buffer, isLast: boolean): boolean {
-    const more = this.push(part)
+  /** The next part of its body, which lies at `place` for now. @returns whether more may come. */
+  feed(part: Buffer, place: Place, isLast: boolean): boolean {
+    const taker = this.#taker
+    taker?.take(part)
+    const more = taker ? true : this.push(place.keep(part))
     if (!isLast) return more
     this.complete = true
     this.push(null)
+    if (taker) this.#end(taker)
     return true
+  }
+
+  /** Where the next part shall lie, of which there are at most `left` bytes; undefined if that does not matter. */
+  roomFor(left: number): Buffer | undefined {
+    return this.#taker?.room(left)
+  }
+
+  /** Gives its body to `taker`. @returns false when somebody reads it already, as a stream, or wants to. */
+  giveBody(taker: BodyTaker): boolean {
+    if (this.readableFlowing !== null || READS.some((event) => this.listenerCount(event) > 0)) return false
+    for (let part = this.read() as Buffer | null; part; part = this.read() as Buffer | null) taker.take(part)
+    if (this.complete) this.#end(taker)
+    else this.#taker = taker
+    return true
+  }
+
+  #end(taker: BodyTaker): void {
+    this.#taker = undefined
+    // Its stream is at its end, too.
+    this.resume()
+    taker.end()
   }
 
   /** It was answered: what is left of its body is read, and forgotten. */
   forget(): void {
+    this.#taker = undefined
     this.#parsed._dump()
   }
 }

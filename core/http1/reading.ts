@@ -7,6 +7,8 @@ export interface Reader {
   read(bytes: Buffer, place: Place): boolean
   /** Whether more of one large thing is to come. */
   readonly inBody: boolean
+  /** Where what comes next shall lie, if it matters. */
+  readonly target?: Buffer | undefined
 }
 
 const READER = Symbol('reader')
@@ -31,11 +33,12 @@ function read(this: Socket & Read, size: number, buffer: Uint8Array): boolean {
   if (!reader) return this.push(Buffer.from(bytes))
   const own = this[BUFFER]
   const more = reader.read(bytes, own ?? FOR_NOW)
-  const isOwn = isLarge(size) && reader.inBody
-  if (!own && !isOwn) return more
+  const { target } = reader
+  const takesOwn = !target && isLarge(size) && reader.inBody
+  if (buffer === shared && !target && !takesOwn) return more
   own?.release()
-  this[BUFFER] = isOwn ? ReadBuffer.take() : undefined
-  next = this[BUFFER]?.bytes ?? shared
+  this[BUFFER] = takesOwn ? ReadBuffer.take() : undefined
+  next = target ?? this[BUFFER]?.bytes ?? shared
   return more
 }
 
