@@ -37,11 +37,10 @@ export function addCompletion(program: Command): void {
     .command('__services', { hidden: true })
     .description('names of services, for completion')
     .action(async (_options: unknown, command: Command) => {
-      const { parseDocument } = await import('yaml')
       const file = configFileOf(command)
       if (!existsSync(file)) return
-      const value = parseDocument(readFileSync(file, 'utf8'), { logLevel: 'silent' }).toJS() as { services?: object } | null
-      for (const name of Object.keys(value?.services ?? {})) print(name)
+      const { serviceNames } = await import('../service-names.ts')
+      for (const name of serviceNames(readFileSync(file, 'utf8'))) print(name)
     })
 }
 
