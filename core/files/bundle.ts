@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import * as esbuild from 'esbuild'
+import type * as esbuild from 'esbuild'
 import type { Problem } from '../problem.ts'
 import { contentHash } from './content-hash.ts'
 import { EXTERNAL, externalSource, IMPORT_META, type ImportContext, resolveImports } from './imports.ts'
@@ -37,6 +37,8 @@ const IDLE_MS = 1000
 /** Characters of a line that a problem quotes. */
 const MAX_EXCERPT = 300
 
+/** Loaded when somebody builds: most starts do without. */
+let loaded: Promise<typeof esbuild> | undefined
 let builds = 0
 let idle: NodeJS.Timeout | undefined
 
@@ -63,9 +65,10 @@ export async function withEsbuild<T>(use: (api: typeof esbuild) => Promise<T>): 
   builds++
   clearTimeout(idle)
   try {
-    return await use(esbuild)
+    loaded ??= import('esbuild')
+    return await use(await loaded)
   } finally {
-    if (--builds === 0) idle = setTimeout(() => void esbuild.stop(), IDLE_MS).unref()
+    if (--builds === 0) idle = setTimeout(() => void endEsbuild(), IDLE_MS).unref()
   }
 }
 
@@ -73,8 +76,10 @@ export async function withEsbuild<T>(use: (api: typeof esbuild) => Promise<T>): 
 export async function stopBundling(): Promise<void> {
   if (builds > 0) return
   clearTimeout(idle)
-  await esbuild.stop()
+  await endEsbuild()
 }
+
+const endEsbuild = async (): Promise<void> => (await loaded)?.stop()
 
 function settings(file: string) {
   return {

@@ -3,8 +3,6 @@ import { pathToFileURL } from 'node:url'
 import type { Problem } from '../problem.ts'
 import type { Bundle } from './bundle.ts'
 
-process.setSourceMapsEnabled(true)
-
 type Run = (module: { exports: unknown }, exports: unknown, require: (id: string) => unknown, external: ReadExternal) => void
 type ReadExternal = (id: string, name: string) => unknown
 
@@ -13,6 +11,8 @@ type ReadExternal = (id: string, name: string) => unknown
  * that V8 forgets together with the last reference, and whose lines Node maps by the inline source map.
  */
 export function evaluate(file: string, { code, externals }: Bundle, shared: ReadonlyMap<string, object>): unknown {
+  // Only now: Node looks through all code for maps that it loads from here on.
+  process.setSourceMapsEnabled(true)
   const module = { exports: {} }
   const nodeRequire = createRequire(file)
   // One URL per file, whatever the version: Node keeps a source map for each URL for ever.
