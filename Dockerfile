@@ -4,7 +4,7 @@ WORKDIR /hestia
 COPY package.json package-lock.json ./
 RUN npm ci
 COPY . .
-RUN npm run build && npm prune --omit=dev
+RUN npm run build && npm prune --omit=dev && rm -r node_modules/.cache
 
 FROM node:22-bookworm-slim
 # tini passes signals on and buries the dead; ssh is for services on other machines.

@@ -57,7 +57,7 @@ export async function compareVariants(
     return writeFile(file, JSON.stringify(config))
   }
   await write(first)
-  const args = ['--import', 'tsx', 'core/main.ts', '--config', file]
+  const args = ['bin/hestia.js', '--config', file]
   const child = spawn(process.execPath, args, { env: cleanEnv(), stdio: ['ignore', 'ignore', 'inherit'] })
   const pool = new Pool(`http://127.0.0.1:${port}`, { connections: CONNECTIONS })
   const ask = async (method: 'GET' | 'POST', path: string): Promise<void> => {

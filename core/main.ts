@@ -1,5 +1,54 @@
-import { parseArgs } from 'node:util'
-import { defaultConfigFile, run } from './run.ts'
+import { closeSync, openSync } from 'node:fs'
+import { inspect } from 'node:util'
+import { messageOf } from './errors.ts'
+import { Gateway, type GatewayOptions } from './gateway.ts'
+import { withSources } from './stack-traces.ts'
 
-const { values } = parseArgs({ options: { config: { type: 'string', short: 'c' } } })
-await run({ configFile: values.config ?? defaultConfigFile() })
+/**
+ * Runs a gateway as this process: SIGTERM and SIGINT end it, and a second one does not wait for requests under way; SIGHUP reads
+ * everything anew, unless it says that the terminal was closed. Exits with 1 when it cannot start.
+ */
+export async function run(options: GatewayOptions): Promise<void> {
+  try {
+    const gateway = await Gateway.start(options)
+    const hurry = new AbortController()
+    let ending = false
+    const end = (signal: NodeJS.Signals): void => {
+      // Who asks twice doesn't want to wait for the requests under way.
+      if (ending) hurry.abort()
+      if (ending) return
+      ending = true
+      gateway.stop(signal, hurry.signal).then(
+        () => process.exit(0),
+        (error: unknown) => {
+          gateway.log.fatal({ err: error }, 'ending failed')
+          process.exit(1)
+        },
+      )
+    }
+    process.on('SIGTERM', end)
+    process.on('SIGINT', end)
+    const onTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)
+    process.on('SIGHUP', () => {
+      if (onTerminal && !hasTerminal()) end('SIGHUP')
+      else void gateway.reload().catch(() => undefined)
+    })
+    // A callback of a plugin that nobody waits for shall not take all services' gateway down with it.
+    process.on('uncaughtException', (error) =>
+      gateway.log.error({ err: error }, 'an error that nobody caught; probably of a plugin'),
+    )
+  } catch (error) {
+    process.stderr.write(`hestia cannot start:\n${messageOf(error) || withSources(inspect(error))}\n`)
+    process.exit(1)
+  }
+}
+
+/** Whether this process has a terminal that controls it; one that was closed is none (tty(4), `/dev/tty`). */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return true
+  } catch {
+    return false
+  }
+}

@@ -3,11 +3,11 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import * as typebox from '@sinclair/typebox'
 import * as typeboxValue from '@sinclair/typebox/value'
 import * as fastifyPlugin from 'fastify-plugin'
-import { compiledFiles } from './compiled.ts'
+import { compiledFiles, compiledFrom } from './compiled.ts'
 import { pluginName } from './config/index.ts'
 import { messageOf } from './errors.ts'
 import type { Events } from './events.ts'
-import { ModuleLoader } from './files/loader.ts'
+import { type CompiledFile, ModuleLoader } from './files/loader.ts'
 import * as hestia from './index.ts'
 import { PluginModules } from './reload/plugin-modules.ts'
 import { ROOT } from './root.ts'
@@ -32,17 +32,23 @@ export class Sources {
   readonly base: string
   readonly loader: ModuleLoader
   readonly modules: PluginModules
-  /** Absolute paths of what is compiled in; none of it is read. */
-  readonly #compiled: readonly string[]
+  /** Absolute paths of what is compiled in and never read; none when Hestia runs from its sources. */
+  readonly #sealed: readonly string[]
 
   constructor(configFile: string) {
     this.file = resolve(configFile)
     this.base = dirname(this.file)
-    const compiled = Object.entries(compiledFiles()).map(([path, load]) => [join(ROOT, path), load] as const)
-    this.#compiled = compiled.map(([path]) => path)
-    this.loader = new ModuleLoader({ shared: SHARED, root: ROOT, compiled: new Map(compiled), displayPath: this.show })
+    const madeOf = compiledFrom()
+    const compiled = new Map(
+      Object.entries(compiledFiles()).map(([path, load]): [string, CompiledFile] => [
+        join(ROOT, path),
+        { load, read: madeOf && new Map(Object.entries(madeOf[path] ?? {}).map(([file, hash]) => [join(ROOT, file), hash])) },
+      ]),
+    )
+    this.#sealed = madeOf ? [] : [...compiled.keys()]
+    this.loader = new ModuleLoader({ shared: SHARED, root: ROOT, compiled, displayPath: this.show })
     const { loader, base, show } = this
-    const plugins = new Map(this.#compiledIn('plugins').map((path) => [pluginName(path), path]))
+    const plugins = new Map(this.#sealedIn('plugins').map((path) => [pluginName(path), path]))
     this.modules = new PluginModules({ loader, folders: this.folders('plugins'), compiled: plugins, base, root: ROOT, show })
   }
 
@@ -60,17 +66,17 @@ export class Sources {
 
   /** The user's folder of that name, then the shipped one, unless what is shipped is compiled in. */
   folders(name: 'plugins' | 'strategies'): string[] {
-    return [...new Set([join(this.base, name), ...(this.#compiled.length > 0 ? [] : [join(ROOT, name)])])]
+    return [...new Set([join(this.base, name), ...(this.#sealed.length > 0 ? [] : [join(ROOT, name)])])]
   }
 
-  #compiledIn(name: 'plugins' | 'strategies'): string[] {
-    return this.#compiled.filter((path) => isBelow(join(ROOT, name), path))
+  #sealedIn(name: 'plugins' | 'strategies'): string[] {
+    return this.#sealed.filter((path) => isBelow(join(ROOT, name), path))
   }
 
   /** The files of strategies as they exist now, the user's first. */
   readonly strategyFiles = async (): Promise<string[]> => {
     const listed = await Promise.all(this.folders('strategies').map(listScripts))
-    return [...new Set([...listed.flat(), ...this.#compiledIn('strategies')])]
+    return [...new Set([...listed.flat(), ...this.#sealedIn('strategies')])]
   }
 
   /** A table of strategies over these files, empty as yet. */

@@ -1,5 +1,6 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { cacheOf, MANIFEST } from '../../bin/cache.js'
 import { freePort } from '../../test/helpers/free-port.ts'
 import type { Context } from '../context.ts'
 import type { Child } from '../measure/children.ts'
@@ -10,7 +11,7 @@ const COMPILED = join(ROOT, 'dist/hestia.mjs')
 
 export const isCompiled = (): boolean => existsSync(COMPILED)
 
-/** How Hestia is run: as `npm start` does, or as compiled before. */
+/** How Hestia is run: as `npm start` does, or as `npm run build` compiled it. */
 export type Form = 'source' | 'compiled'
 
 export interface HestiaSetup {
@@ -40,7 +41,7 @@ export async function startHestia(context: Context, setup: HestiaSetup): Promise
   const file = join(dir, 'hestia_config.yml')
   for (const [fileName, text] of Object.entries(setup.files ?? {})) writeFileSync(join(dir, fileName), text)
   writeFileSync(file, JSON.stringify({ server: { port }, ...(plugins ? { plugins } : {}), services }))
-  const program = form === 'compiled' ? [COMPILED, 'serve'] : ['--import', 'tsx', join(ROOT, 'core/main.ts')]
+  const program = form === 'compiled' ? [COMPILED, 'serve'] : [join(ROOT, 'bin/hestia.js')]
   const command = [process.execPath, ...nodeArgs, ...program, '--config', file]
   const url = `http://127.0.0.1:${port}`
   const options = { cwd: ROOT, ipc: setup.ipc ?? false }
@@ -68,6 +69,15 @@ export const hestiaProxyOnly: Contestant = {
       plugins: { defaults: false, proxy: {} },
       services: { bench: { base_url: `http://127.0.0.1:${port}` } },
     }),
+}
+
+/** With all standard plugins, when nothing of it was compiled before. */
+export const hestiaFirstStart: Contestant = {
+  name: 'hestia, first start',
+  start: (port, context) => {
+    rmSync(join(cacheOf(ROOT), MANIFEST), { force: true })
+    return startHestia(context, { name: 'hestia, first start', services: { bench: benchService(port) } })
+  },
 }
 
 export const hestiaCompiled: Contestant = {

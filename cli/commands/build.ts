@@ -6,7 +6,7 @@ import { CliError } from '../errors.ts'
 import { fromHere, showProblem } from '../output/problems.ts'
 
 const HELP = `
-The build starts faster and needs less memory than the sources. It holds the shipped plugins that the configuration has on, and all
+A build needs no sources: it starts a little faster than they do, and needs less memory. It holds the shipped plugins that the configuration has on, and all
 shipped strategies; your own files in plugins/ and strategies/ are still loaded live from beside the configuration.
 Run it with node: node dist/hestia.mjs --config hestia_config.yml
 It needs, of node_modules: esbuild (loads your files), sqlite3 (the store), and @fastify/swagger-ui (the page /docs).`

@@ -21,6 +21,6 @@ export function addServe(program: Command): void {
 
 /** Returns once the gateway listens. */
 export async function serve(configFile: string): Promise<void> {
-  const { run } = await import('../../core/run.ts')
+  const { run } = await import('../../core/main.ts')
   await run({ configFile })
 }

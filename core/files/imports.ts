@@ -23,7 +23,6 @@ export interface ImportContext {
 }
 
 const isLocal = (path: string) => /^\.{1,2}(\/|$)/.test(path) || path.startsWith('#') || isAbsolute(path)
-const inNodeModules = (path: string) => path.includes(`${sep}node_modules${sep}`)
 const refuse = (text: string): OnResolveResult => ({ errors: [{ text }] })
 
 /**
@@ -34,6 +33,12 @@ const refuse = (text: string): OnResolveResult => ({ errors: [{ text }] })
 export function resolveImports(build: PluginBuild, context: ImportContext): void {
   const { shared, root, externals, missing } = context
   const core = realpath(join(root, 'core')) + sep
+  const own = realpath(root) + sep
+  /** Hestia may lie in somebody's `node_modules` itself, and is not a package for its own plugins. */
+  const inNodeModules = (path: string) => {
+    const real = realpath(path)
+    return (real.startsWith(own) ? real.slice(own.length - 1) : path).includes(`${sep}node_modules${sep}`)
+  }
 
   const ask = async ({ path, kind, importer, resolveDir, with: attributes }: OnResolveArgs, from = resolveDir) => {
     const answer = await build.resolve(path, { kind, importer, resolveDir: from, with: attributes, pluginData: ASKED })

@@ -16,13 +16,21 @@ export interface LoadedModule {
   readonly version: string
 }
 
+/** A file that is part of the program. */
+export interface CompiledFile {
+  /** What it exports. */
+  readonly load: () => Promise<unknown>
+  /** Hashes of what it was made of, by absolute path: taken only while all of it is so still. Without them it is never read. */
+  readonly read?: ReadonlyMap<string, string> | undefined
+}
+
 export interface ModuleLoaderOptions {
   /** Running modules by id: what `import ... from 'hestia'` means in a user file, wherever it lies. */
   readonly shared: ReadonlyMap<string, object>
   /** Hestia's own folder. */
   readonly root: string
-  /** Files that are part of the program and never read, by their absolute paths: what each of them exports. */
-  readonly compiled?: ReadonlyMap<string, () => Promise<unknown>>
+  /** Files that were compiled with the program, by their absolute paths. */
+  readonly compiled?: ReadonlyMap<string, CompiledFile>
   /** How a file is named in problems; by default its absolute path. */
   readonly displayPath?: (file: string) => string
 }
@@ -31,8 +39,8 @@ export interface ModuleLoaderOptions {
 const MAX_REBUILDS = 3
 
 /**
- * Loads user files from source, and again when they or what they import changed: the same content is the same object,
- * replaced code is forgotten. npm packages and `node:` modules are Node's own and stay as they were first imported.
+ * Loads files from source, and again when they or what they import changed: the same content is the same object,
+ * replaced code is forgotten. What was compiled with the program needs no loading while it is unchanged. npm packages and `node:` modules are Node's own and stay as they were first imported.
  * Whether a file is unchanged is judged by the files it was made of: a new file that would now win over one of them
  * (`x.ts` beside `x/index.ts`) is seen when one of those changes.
  */
@@ -40,7 +48,7 @@ export class ModuleLoader {
   readonly #shared: ReadonlyMap<string, object>
   readonly #root: string
   readonly #displayPath: (file: string) => string
-  readonly #compiled: ReadonlyMap<string, () => Promise<unknown>>
+  readonly #compiled: ReadonlyMap<string, CompiledFile>
   readonly #good = new Map<string, { module: LoadedModule; read: Bundle['read'] }>()
   readonly #read = new Map<string, Bundle['read']>()
   /** Entries whose module is known to be what lies on disk. */
@@ -62,7 +70,8 @@ export class ModuleLoader {
   load(file: string): Promise<LoadedModule> {
     const path = resolve(file)
     const compiled = this.#compiled.get(path)
-    if (compiled) return compiled().then((exported) => ({ file: path, exported, inputs: [], version: 'compiled' }))
+    if (compiled && !compiled.read)
+      return compiled.load().then((exported) => ({ file: path, exported, inputs: [], version: 'compiled' }))
     const good = this.#current.has(path) ? this.#good.get(path) : undefined
     if (good) return Promise.resolve(good.module)
     const running = this.#running.get(path)
@@ -135,6 +144,8 @@ export class ModuleLoader {
       this.#current.add(path)
       return good.module
     }
+    const compiled = this.#compiled.get(path)
+    if (compiled?.read && isUnchanged(compiled.read)) return this.#take(path, await compiled.load(), compiled.read)
     const built = await this.#build(path)
     this.#read.set(path, built.read)
     if (built.problems.length > 0) throw this.#refuse(built.problems)
@@ -144,14 +155,14 @@ export class ModuleLoader {
     } catch (error) {
       throw this.#refuse([evaluationProblem(path, error, built)], error)
     }
-    const module: LoadedModule = {
-      file: path,
-      exported: hasDefault(exported) ? exported.default : exported,
-      inputs: [...built.read.keys()].toSorted(),
-      version: versionOf(built.read),
-    }
-    this.#good.set(path, { module, read: built.read })
-    this.#current.add(path)
+    return this.#take(path, hasDefault(exported) ? exported.default : exported, built.read)
+  }
+
+  #take(file: string, exported: unknown, read: Bundle['read']): LoadedModule {
+    const module: LoadedModule = { file, exported, inputs: [...read.keys()].toSorted(), version: versionOf(read) }
+    this.#good.set(file, { module, read })
+    this.#read.set(file, read)
+    this.#current.add(file)
     return module
   }
 

@@ -1,6 +1,7 @@
 import { type Logger, pino, stdTimeFunctions } from 'pino'
 import pretty from 'pino-pretty'
 import type { LogConfig } from '../../schemas/config.ts'
+import { withSources } from '../stack-traces.ts'
 import type { Out } from './access-log.ts'
 import { redact } from './redact.ts'
 
@@ -20,7 +21,12 @@ const PRETTY = { sync: true, singleLine: true, ignore: 'plugin', translateTime: 
 export function makeLogger({ level, format }: Readonly<LogConfig>, stream?: Out): Lines {
   const forPeople = format === 'pretty' || (format === 'auto' && process.stdout.isTTY)
   const out = forPeople ? pretty(PRETTY) : (stream ?? pino.destination({ dest: 1, sync: true }))
-  const options = { level, base: null, timestamp: stdTimeFunctions.isoTime, hooks: { streamWrite: redact } }
+  const options = {
+    level,
+    base: null,
+    timestamp: stdTimeFunctions.isoTime,
+    hooks: { streamWrite: (line: string) => redact(withSources(line)) },
+  }
   return { log: pino(options, out as never), out, forPeople }
 }
 

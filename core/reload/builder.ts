@@ -4,6 +4,7 @@ import { messageOf } from '../errors.ts'
 import type { Surface } from '../hestia.ts'
 import type { Pool } from '../pool.ts'
 import { type Problem, ProblemError } from '../problem.ts'
+import { withSources } from '../stack-traces.ts'
 import { BuildError, Generation } from './generation.ts'
 import type { Plan, Refusal } from './planner.ts'
 import type { PluginModule } from './plugin-modules.ts'
@@ -89,7 +90,9 @@ function positionIn(
 ): { file: string; at: { line: number; column: number } } | undefined {
   let error = thrown
   while (error instanceof Error) {
-    for (const [, file, line, column] of (error.stack ?? '').matchAll(/\(?(?:file:\/\/)?(\/[^\s:()]+):(\d+):(\d+)\)?/g)) {
+    for (const [, file, line, column] of withSources(error.stack ?? '').matchAll(
+      /\(?(?:file:\/\/)?(\/[^\s:()]+):(\d+):(\d+)\)?/g,
+    )) {
       if (files.includes(file!)) return { file: file!, at: { line: Number(line), column: Number(column) } }
     }
     error = error.cause

@@ -21,12 +21,12 @@ export function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv 
   return { ...Object.fromEntries(kept), ...extra }
 }
 
-/** Starts `core/main.ts` as a process of its own, as `npm start` does. */
+/** Starts a gateway as a process of its own, as `npm start` does. */
 export function spawnGateway(
   configFile: string,
   options: { nodeArgs?: string[]; env?: Record<string, string>; cwd?: string } = {},
 ) {
-  const args = [...(options.nodeArgs ?? []), '--import', 'tsx', `${ROOT}core/main.ts`, '--config', configFile]
+  const args = [...(options.nodeArgs ?? []), `${ROOT}bin/hestia.js`, '--config', configFile]
   return spawn(process.execPath, args, {
     cwd: options.cwd ?? ROOT,
     env: cleanEnv(options.env),

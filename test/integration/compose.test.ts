@@ -67,7 +67,7 @@ t.test(
       service.working_dir = ROOT
     }
     delete hestia.build
-    hestia.command = [process.execPath, '--import', 'tsx', join(ROOT, 'core/main.ts')]
+    hestia.command = [process.execPath, join(ROOT, 'bin/hestia.js')]
     hestia.ports = [`127.0.0.1:${port}:8080`]
     semaphore.command = [process.execPath, '--import', 'tsx', join(ROOT, 'test/fixtures/semaphore-in-container.ts')]
     semaphore.environment.TOKEN = 'of-hestia'

@@ -526,7 +526,7 @@ t.test('R18 a service survives a kill -9 of the gateway, and can go on writing',
     join(dir, 'plugins/go.ts'),
     `export default { name: 'go', setup (app) { setTimeout(() => app.hestia.services.get('s').instances[0].start(), 50) } }`,
   )
-  const gateway: ChildProcess = spawn(process.execPath, ['--import', 'tsx', 'core/main.ts', '--config', file], {
+  const gateway: ChildProcess = spawn(process.execPath, ['bin/hestia.js', '--config', file], {
     cwd: ROOT,
     env: { ...process.env, NODE_OPTIONS: '' },
     stdio: 'ignore',
