@@ -122,6 +122,8 @@ export interface EventMap {
   'reload.rejected': { phase: string; plugin?: string; problems: readonly Problem[] }
   /** Nothing is refused any more: of the configuration, or of this plugin. */
   'reload.recovered': { phase: string; plugin?: string }
+  /** Files of the core that are not any more those that run; none, when they are again. */
+  'reload.restart_needed': { files: readonly string[] }
   /** Of the plugin `auth`: who may go on; one for each request. */
   'auth.allowed': { requestId: string; caller: string; kind: string; permission: string; service?: string | undefined }
   /** Somebody was refused; of many of a kind only some are told, each with how many were not. */

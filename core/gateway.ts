@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Config } from './config/index.ts'
+import { CoreWatch } from './core-watch.ts'
 import { HestiaError } from './errors.ts'
 import { Events } from './events.ts'
 import { Watcher } from './files/watcher.ts'
@@ -39,6 +40,7 @@ export class Gateway implements Surface {
   readonly #reloader: Reloader
   readonly #sources: Sources
   readonly #watcher: Watcher
+  readonly #coreWatch: CoreWatch
   #log: Logger | undefined
   #eventLog: EventLog | undefined
   #ready = false
@@ -60,9 +62,10 @@ export class Gateway implements Surface {
       this.#eventLog?.follow(config.log)
     }
     this.#reloader = new Reloader({ planner, builder, host, services, strategies, events, strategyFiles, show, onSwap })
-    this.#watcher = new Watcher((files) => this.#changed(files), {
-      onError: (error) => this.#log?.warn({ err: error }, 'watching files failed'),
-    })
+    const onError = (error: unknown) => this.#log?.warn({ err: error }, 'watching files failed')
+    this.#watcher = new Watcher((files) => this.#changed(files), { onError })
+    const tellOutdated = (files: readonly string[]) => events.emit('reload.restart_needed', { files: files.map(show) })
+    this.#coreWatch = new CoreWatch(this.#sources.core(), tellOutdated, onError)
   }
 
   /**
@@ -79,6 +82,7 @@ export class Gateway implements Surface {
       gateway.#ready = true
       gateway.events.emit('server.listening', { address: gateway.host.url })
       gateway.#warnIfOpen()
+      void gateway.#coreWatch.watch()
       return gateway
     } catch (error) {
       await gateway.#close()
@@ -181,7 +185,7 @@ export class Gateway implements Surface {
   }
 
   async #close(): Promise<void> {
-    await this.#watcher.close()
+    await Promise.all([this.#watcher.close(), this.#coreWatch.close()])
     await this.host.close()
     await this.#reloader.close()
     await this.#sources.loader.close()

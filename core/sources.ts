@@ -42,7 +42,7 @@ export class Sources {
     const compiled = new Map(
       Object.entries(compiledFiles()).map(([path, load]): [string, CompiledFile] => [
         join(ROOT, path),
-        { load, read: madeOf && new Map(Object.entries(madeOf[path] ?? {}).map(([file, hash]) => [join(ROOT, file), hash])) },
+        { load, read: madeOf && absolute(madeOf[path] ?? {}) },
       ]),
     )
     this.#sealed = madeOf ? [] : [...compiled.keys()]
@@ -69,6 +69,11 @@ export class Sources {
     return [...new Set([join(this.base, name), ...(this.#sealed.length > 0 ? [] : [join(ROOT, name)])])]
   }
 
+  /** Hashes of the core's files as they were compiled, by absolute path; none where their sources do not matter. */
+  core(): ReadonlyMap<string, string> {
+    return absolute(compiledFrom()?.['core/main.ts'] ?? {})
+  }
+
   #sealedIn(name: 'plugins' | 'strategies'): string[] {
     return this.#sealed.filter((path) => isBelow(join(ROOT, name), path))
   }
@@ -91,6 +96,9 @@ export class Sources {
     })
   }
 }
+
+const absolute = (hashes: Readonly<Record<string, string>>): ReadonlyMap<string, string> =>
+  new Map(Object.entries(hashes).map(([file, hash]) => [join(ROOT, file), hash]))
 
 async function listScripts(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {

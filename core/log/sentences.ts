@@ -155,6 +155,14 @@ const LINES: { readonly [T in EventType]: Line<T> } = {
     level: 'info',
     say: ({ plugin }) => `${plugin === undefined ? 'the configuration' : `plugin ${plugin}`} is no longer refused`,
   },
+  'reload.restart_needed': {
+    level: 'warn',
+    levelOf: ({ files }) => (files.length > 0 ? 'warn' : 'info'),
+    say: ({ files }) =>
+      files.length > 0
+        ? `${files.join(', ')} changed: the core cannot be reloaded, restart Hestia for it`
+        : 'the core is again as it runs: no restart is needed',
+  },
   'auth.allowed': {
     level: 'debug',
     say: ({ caller, permission, service }) => `${caller} may ${permission}${service === undefined ? '' : ` ${service}`}`,

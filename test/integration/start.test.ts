@@ -42,8 +42,9 @@ async function serve(t: Test, dir: string, how: HowToRun) {
   return { ...gateway, url, health, end }
 }
 
-const makeFolder = (t: Test, files: object = {}): string =>
-  t.testdir({ 'hestia_config.yml': 'server: { port: 0 }\nlog: { format: json }\nservices: {}\n', ...files })
+const CONFIG = { 'hestia_config.yml': 'server: { port: 0 }\nlog: { format: json }\nservices: {}\n' }
+
+const makeFolder = (t: Test, files: object = {}): string => t.testdir({ ...CONFIG, ...files })
 
 t.test('R22 sources are compiled at the first start; later ones use that until a source changes', async (t) => {
   const dir = makeFolder(t)
@@ -134,10 +135,10 @@ t.test('R22 without a cache that can be written it is compiled for one process, 
 })
 
 t.test('R22 two first starts at once do not disturb each other; what nobody uses any more is removed', async (t) => {
-  const dir = makeFolder(t)
+  const dir = makeFolder(t, { one: { ...CONFIG }, two: { ...CONFIG } })
   const own = new InstalledHestia(dir)
   const { program } = own
-  const gateways = await Promise.all([serve(t, dir, { program }), serve(t, dir, { program })])
+  const gateways = await Promise.all(['one', 'two'].map((name) => serve(t, join(dir, name), { program })))
   for (const gateway of gateways) t.equal(await gateway.health(), 'ok')
   const before = own.programs()
   t.ok(before.length <= 2, 'each has its own at most')
@@ -211,4 +212,36 @@ t.test('README: npm start runs a clone in which only what it needs is installed'
   t.match((JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object }).scripts, {
     start: 'node bin/hestia.js',
   })
+})
+
+t.test('architecture: a change of the core says that a restart is needed, once for each', async (t) => {
+  const dir = makeFolder(t)
+  const own = new InstalledHestia(dir)
+  const gateway = await serve(t, dir, { program: own.program })
+  const told = () =>
+    gateway.texts.stdout.split('\n').flatMap((line) => {
+      if (!line.includes('"type":"reload.restart_needed"')) return []
+      const { level, files } = JSON.parse(line) as { level: number; files: string[] }
+      return [{ level, files: files.map((file) => file.replace(/^node_modules\/hestia\//, '')) }]
+    })
+  own.edit('core/deadline.ts', '/**', '/** Changed. */\n/**')
+  await until(() => told().length === 1, 'the first change')
+  own.edit('schemas/config.ts', "'@sinclair/typebox'", '"@sinclair/typebox"')
+  await until(() => told().length === 2, 'the second change')
+  // Neither of these is of the core.
+  own.edit('cli/program.ts', HELP, 'A changed gateway.')
+  own.edit('plugins/api/health.ts', "({ status: 'ok' })", "({ status: 'live' })")
+  await until(async () => (await gateway.health()) === 'live', 'the plugin')
+  own.edit('core/deadline.ts', '/** Changed. */\n', '')
+  await until(() => told().length === 3, 'the core as it was')
+  own.edit('schemas/config.ts', '"@sinclair/typebox"', "'@sinclair/typebox'")
+  await until(() => told().length === 4, 'all as it was')
+  t.strictSame(told(), [
+    { level: 40, files: ['core/deadline.ts'] },
+    { level: 40, files: ['core/deadline.ts', 'schemas/config.ts'] },
+    { level: 40, files: ['schemas/config.ts'] },
+    { level: 30, files: [] },
+  ])
+  t.match(gateway.texts.stdout, /core\/deadline\.ts changed: the core cannot be reloaded, restart Hestia for it/)
+  t.equal(await gateway.end(), 0)
 })

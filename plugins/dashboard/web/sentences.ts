@@ -90,6 +90,11 @@ const TOLD: Readonly<Record<string, (entry: Entry) => Told>> = {
     tone: 'good',
     text: typeof details.plugin === 'string' ? `plugin ${details.plugin}` : 'the configuration',
   }),
+  'reload.restart_needed': ({ details }) => ({
+    word: 'restart needed',
+    tone: list(details.files) === '' ? 'good' : 'bad',
+    text: list(details.files) || 'no more: the core is again as it runs',
+  }),
   'strategy.recovered': ({ details }) => ({ word: 'refused no more', tone: 'good', text: String(details.file) }),
   'strategy.failed': ({ details }) => ({ word: 'strategy refused', tone: 'bad', text: problemsOf(details) }),
   'strategy.loaded': ({ details }) => ({
