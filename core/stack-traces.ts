@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { CompactMap } from './source-map.ts'
+import { originalPositionFor, TraceMap } from '@jridgewell/trace-mapping'
 
-const maps = new Map<string, CompactMap>()
+const maps = new Map<string, TraceMap>()
 let place: RegExp | undefined
 
 /**
@@ -27,17 +27,17 @@ export function withSources(text: string): string {
 
 function sourceOf(compiled: string, file: string, line: string, column: string): string {
   try {
-    const origin = mapOf(file).find(Number(line) - 1, Number(column) - 1)
-    return origin ? `${new URL(origin.source, file).href}:${origin.line + 1}:${origin.column + 1}` : compiled
+    const origin = originalPositionFor(mapOf(file), { line: Number(line), column: Number(column) - 1 })
+    return origin.source === null ? compiled : `${new URL(origin.source, file).href}:${origin.line}:${origin.column + 1}`
   } catch {
     return compiled // a trace without a map is better than none
   }
 }
 
-function mapOf(file: string): CompactMap {
+function mapOf(file: string): TraceMap {
   let map = maps.get(file)
   if (!map) {
-    map = new CompactMap(readFileSync(fileURLToPath(`${file}.map`), 'utf8'))
+    map = new TraceMap(readFileSync(fileURLToPath(`${file}.map`), 'utf8'))
     maps.set(file, map)
   }
   return map
