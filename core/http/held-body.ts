@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { HestiaError } from '../errors.ts'
-import { type BodyTaker, LaneRequest } from '../http1/lane-request.ts'
+import { type BodyTaker, isShared, LaneRequest } from '../http1/lane-request.ts'
 import { giveBack } from '../http1/read-buffer.ts'
 import { giveBackRoom, takeRoom } from './room.ts'
 
@@ -47,8 +47,7 @@ export class HeldBody implements BodyTaker {
         return
       }
       this.take(chunk)
-      // Others that listen may keep it.
-      if (request.listenerCount('data') === 1) giveBack(chunk)
+      if (!isShared(request)) giveBack(chunk)
     }
     request.on('data', onData).once('end', () => this.end())
   }

@@ -26,6 +26,8 @@ export class LaneRequest extends IncomingMessage {
   readonly whole: Buffer | undefined
   readonly #resume: () => void
   #taker: BodyTaker | undefined
+  /** How many have ever listened to a body that is fed; who has left again may have kept what came before. */
+  #readers = 0
 
   /** `resume` is called when more of a body that is fed may come. */
   constructor({ method, url, headers, body, left }: PlainRequest, socket: Socket, resume: () => void) {
@@ -40,11 +42,21 @@ export class LaneRequest extends IncomingMessage {
     if (left === 0) {
       this.whole = body
       this.complete = true
-    } else if (body) this.push(body)
+      return
+    }
+    if (body) this.push(body)
+    this.on('newListener', (name) => {
+      if (name === 'data' || name === 'readable') this.#readers++
+    })
   }
 
   get #parsed(): Parsed {
     return this as unknown as Parsed
+  }
+
+  /** Whether parts of its body may have come to more than one. */
+  get isShared(): boolean {
+    return this.#readers > 1
   }
 
   /** Few look at the stream of a request whose body they can have, or which has none: it flows when one does. */
@@ -95,6 +107,9 @@ export class LaneRequest extends IncomingMessage {
     this.#parsed._dump()
   }
 }
+
+/** Whether somebody else may have what is read from a request, so that it must not be overwritten. */
+export const isShared = (request: IncomingMessage): boolean => request instanceof LaneRequest && request.isShared
 
 /** The body of a request that came with its head, all of it; undefined where it has to be read. */
 export const wholeBodyOf = (request: IncomingMessage): Buffer | undefined =>

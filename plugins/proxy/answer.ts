@@ -137,7 +137,9 @@ export class ClientAnswer implements Answer {
 
   data(chunk: Buffer): boolean {
     this.#wrote = true
-    const more = this.#response.write(chunk, returnOf(chunk))
+    // A plugin that has put itself in between may keep what passes.
+    const isTapped = Object.hasOwn(this.#response, 'write')
+    const more = this.#response.write(chunk, isTapped ? undefined : returnOf(chunk))
     if (!more) this.#response.once('drain', () => this.#source?.resume())
     return more
   }

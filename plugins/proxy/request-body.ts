@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
+import { isShared } from 'hestia'
 
 /** Enough for throughput on large uploads, little enough for many at once, in bytes. */
 const HIGH_WATER_MARK = 256 * 1024
@@ -16,7 +17,7 @@ export class RequestBody extends Readable {
   readonly #onData = (chunk: Buffer): void => {
     this.size += chunk.length
     // Who sends it on gives it back to be overwritten, which is not for others who have it, too.
-    const own = this.#source.listenerCount('data') === 1 ? chunk : Buffer.from(chunk)
+    const own = isShared(this.#source) ? Buffer.from(chunk) : chunk
     if (!this.push(own)) this.#source.pause()
   }
   readonly #onEnd = (): void => {
