@@ -142,7 +142,7 @@ export class LaneConnection implements ResponseOwner, Reader {
       return
     }
     this.#expect(this.#lane.settings.keepAliveMs)
-    if (this.#left > 0) this.#request!.forget()
+    if (this.#left > 0) this.#request!.answered()
     else this.#next()
   }
 

@@ -6,6 +6,10 @@ import type { Place } from './read-buffer.ts'
 /** What node:http's own parser uses, and what it does with a body that nobody has read when the request is answered. */
 interface Parsed {
   _addHeaderLines(headers: string[], count: number): void
+  /** Whether somebody has begun to read it. */
+  _consuming: boolean
+  /** Whether it was given up. */
+  readonly _dumped?: boolean
   _dump(): void
 }
 
@@ -61,8 +65,10 @@ export class LaneRequest extends IncomingMessage {
 
   /** Few look at the stream of a request whose body they can have, or which has none: it flows when one does. */
   override _read(): void {
-    if (!this.complete) this.#resume()
-    else {
+    if (!this.complete) {
+      this.#parsed._consuming = true
+      this.#resume()
+    } else {
       if (this.whole) this.push(this.whole)
       this.push(null)
     }
@@ -72,7 +78,7 @@ export class LaneRequest extends IncomingMessage {
   feed(part: Buffer, place: Place, isLast: boolean): boolean {
     const taker = this.#taker
     taker?.take(part)
-    const more = taker ? true : this.push(place.keep(part))
+    const more = taker || this.#parsed._dumped ? true : this.push(place.keep(part))
     if (!isLast) return more
     this.complete = true
     this.push(null)
@@ -101,8 +107,9 @@ export class LaneRequest extends IncomingMessage {
     taker.end()
   }
 
-  /** It was answered: what is left of its body is read, and forgotten. */
-  forget(): void {
+  /** It was answered: what is left of its body is for who reads its stream already, or is forgotten. */
+  answered(): void {
+    if (this.#parsed._consuming && !this.#taker) return
     this.#taker = undefined
     this.#parsed._dump()
   }

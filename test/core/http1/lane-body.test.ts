@@ -15,6 +15,7 @@ const WITNESS = `import { createHash } from 'node:crypto'
 export default {
   name: 'witness',
   setup (app) {
+    app.addContentTypeParser('text/late', (request, payload, done) => done(null))
     app.addHook('onRequest', async (request, reply) => {
       reply.header('x-way', reply.raw.constructor.name)
       if (request.headers['x-refuse']) return reply.code(403).send({ error: 'refused' })
@@ -26,18 +27,25 @@ export default {
     })
     app.decorate('watched', [])
     app.get('/watched', () => app.watched)
+    // Answers, and reads what is still to come.
+    app.post('/late', (request, reply) => {
+      let size = 0
+      request.raw.on('data', (chunk) => (size += chunk.length)).on('end', () => app.watched.push(size))
+      reply.send({ taken: true })
+    })
     app.post('/length', { bodyLimit: 1e8 }, (request) => ({ length: request.body.text.length }))
   },
 }
 `
 
-async function scene(t: Test) {
+async function scene(t: Test, fastLane = true) {
   const upstream = await streamUpstream(t, (request, response) => {
     if (request.url === '/deaf') response.end('not interested')
     else if (request.url !== '/hold') request.pipe(response)
   })
   const gateway = await startGateway(t, {
-    config: `plugins: { defaults: false, proxy: {}, queue: {}, model-router: {}, witness: {} }
+    config: `server: { fast_lane: ${fastLane} }
+plugins: { defaults: false, proxy: {}, queue: {}, model-router: {}, witness: {} }
 services:
   up: { base_url: "${upstream.url}", warmup_ms: 0 }
   routed:
@@ -154,3 +162,18 @@ t.test('R2 a client that leaves in the middle of a body, with a reset or an end'
   t.match(received, /^HTTP\/1\.1 400 bad_request_framing\r\n.*Invalid EOF state/s)
   await until(() => up.inFlight === 0 && left === 2, 'its end')
 })
+
+for (const fastLane of [true, false])
+  t.test(`R2 who answers first and then reads gets all of the body, fast lane: ${fastLane}`, async (t) => {
+    const { port, url } = await scene(t, fastLane)
+    const watched = async () => (await (await fetch(`${url}/watched`)).json()) as number[]
+    const socket = connect(port, '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    let received = ''
+    socket.on('data', (bytes) => (received += String(bytes)))
+    socket.write(`POST /late HTTP/1.1\r\nHost: x\r\nContent-Type: text/late\r\nContent-Length: ${2 * MIB}\r\n\r\n`)
+    await until(() => received.endsWith('}'), 'the answer')
+    socket.write(bodyOf(1, 2 * MIB))
+    await until(async () => (await watched()).length > 0, 'the end of the body')
+    t.same(await watched(), [2 * MIB])
+  })
