@@ -28,8 +28,9 @@ export function dispatch(job: Job, { upstream, target, headers, body, sent, fres
   const path = upstream.basePath + target
   const isHeld = Buffer.isBuffer(body)
   const expects = job.waits && !isHeld
-  // Trailers come behind a body that is sent as it comes; one that is held has lost them with its chunks.
-  const trailer = body === undefined || isHeld ? undefined : view.headers.trailer
+  // Trailers come behind chunks that are sent as they come; a body that is held has lost them with its own.
+  const hasChunks = body !== undefined && !isHeld && view.headers['transfer-encoding'] !== undefined
+  const trailer = hasChunks ? view.headers.trailer : undefined
   if (upgrade || expects || trailer !== undefined) {
     const all = ['Host', clientHost ?? upstream.host, ...headers]
     const asked = upgrade ? view.headers.upgrade : undefined

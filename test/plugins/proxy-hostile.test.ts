@@ -22,6 +22,15 @@ const inFlight = (gateway: Running): number =>
   [...gateway.gateway.services].flatMap((service) => [...service.all]).reduce((sum, instance) => sum + instance.inFlight, 0)
 const errorOf = (text: string): { error: string; message: string; request_id: string } => JSON.parse(text)
 
+t.test('R2 trailers that are announced where none can come are no reason to think that the service is down', async (t) => {
+  const upstream = await httpUpstream(t, (_request, response, body) => response.end(body))
+  const gateway = await startGateway(t, { config: config({ up: service(upstream.url) }) })
+  await warm(gateway)
+  const head = 'POST /services/up/ HTTP/1.1\r\nHost: x\r\nTrailer: X-Sum\r\nContent-Length: 5\r\nConnection: close\r\n\r\n'
+  t.match(await rawExchange(gateway.port, `${head}hello`), /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nhello$/s)
+  t.equal(gateway.instance('up').state, 'hot')
+})
+
 t.test('R2 upstreams that misbehave: one clear error each, and nothing stays behind', async (t) => {
   const answers: Record<string, string | undefined> = {
     garbage: 'SSH-2.0-OpenSSH_9.2\r\n\r\n',
