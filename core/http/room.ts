@@ -24,9 +24,20 @@ export function takeRoom(size: number): Buffer {
 /** Takes it back from who is sure that nobody has it any more. */
 export function giveBackRoom(room: Buffer): void {
   const size = room.length
-  if (size <= SMALLEST || keptBytes + size > MOST_KEPT) return
+  if (size <= SMALLEST) return
+  if (keptBytes + size > MOST_KEPT) forgetCollected()
+  if (keptBytes + size > MOST_KEPT) return
   keptBytes += size
   const list = kept.get(size)
   if (list) list.push(new WeakRef(room))
   else kept.set(size, [new WeakRef(room)])
+}
+
+function forgetCollected(): void {
+  keptBytes = 0
+  for (const [size, list] of kept) {
+    const there = list.filter((ref) => ref.deref() !== undefined)
+    kept.set(size, there)
+    keptBytes += there.length * size
+  }
 }

@@ -137,9 +137,10 @@ export class ClientAnswer implements Answer {
 
   data(chunk: Buffer): boolean {
     this.#wrote = true
+    const giveBack = returnOf(chunk)
     // A plugin that has put itself in between may keep what passes.
-    const isTapped = Object.hasOwn(this.#response, 'write')
-    const more = this.#response.write(chunk, isTapped ? undefined : returnOf(chunk))
+    const isTapped = giveBack !== undefined && Object.hasOwn(this.#response, 'write')
+    const more = this.#response.write(chunk, isTapped ? undefined : giveBack)
     if (!more) this.#response.once('drain', () => this.#source?.resume())
     return more
   }

@@ -84,6 +84,7 @@ export class Exchange implements AttemptOwner {
     const body = this.#body
     const bytesIn = body && (this.#attempt?.sent || body.spent) ? body.size : 0
     this.#tell({ bytesIn, bytesOut: this.#attempt?.size ?? 0, aborted: !this.#job.answer.complete })
+    this.#body = undefined
     body?.release()
   }
 

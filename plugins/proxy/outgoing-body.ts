@@ -17,9 +17,12 @@ export class OutgoingBody {
   /** What to send: the same stream each time, as long as it is not `spent`, or the bytes that are held; undefined without a body. */
   get content(): RequestBody | Buffer | undefined {
     const { bodyToSend } = this.#view
-    if (Buffer.isBuffer(bodyToSend)) this.#length = bodyToSend.length
-    else if (bodyToSend) this.#stream ??= new RequestBody(bodyToSend)
-    return this.#stream ?? (bodyToSend as Buffer | undefined)
+    if (Buffer.isBuffer(bodyToSend)) {
+      this.#length = bodyToSend.length
+      return bodyToSend
+    }
+    if (bodyToSend) this.#stream ??= new RequestBody(bodyToSend)
+    return this.#stream
   }
 
   /** Whether part of it may be gone, so that it can't be sent again. */
