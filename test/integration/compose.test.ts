@@ -86,6 +86,7 @@ t.test(
       'Hestia in its container',
       60_000,
     ).catch((error: unknown) => t.fail(`${String(error)}\n${said()}`))
+    await until(() => said().includes('Semaphore listens'), 'Semaphore in its container')
     const { status, text } = await ask(`http://127.0.0.1:${port}/services/jellyfin/System/Info/Public`)
     t.same([status, text], [200, 'jellyfin at /System/Info/Public'], said())
     const shown = JSON.parse((await ask(`http://127.0.0.1:${port}/v1/services/jellyfin/status`)).text) as { automation: unknown }
