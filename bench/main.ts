@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { makeContext } from './context.ts'
+import { keepAwake } from './measure/awake.ts'
 import { endAll, endWithUs } from './measure/children.ts'
 import { pinSelf } from './measure/cores.ts'
 import { readOptions } from './options.ts'
@@ -35,6 +36,7 @@ const sections: Section[] = []
 const beganAt = performance.now()
 for (const workload of workloads) {
   context.say(`${workload.id}. ${workload.name} ...`)
+  keepAwake(context)
   try {
     const own = await within(LIMIT_MS, workload.run(context))
     sections.push(...own)

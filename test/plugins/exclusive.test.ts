@@ -309,9 +309,10 @@ t.test(
     t.comment(`answers of A: ${JSON.stringify([...served])}; ${seen.samples} samples`)
     t.ok(answers.every(({ status }) => status === 200))
     t.same([...served.keys()], [200], 'no request to A was cut or refused')
-    t.ok(waits.at(-1)! < maxWaitMs + longestStart, `B waited ${waits.at(-1)} ms`)
     // Beyond that: the request itself, and 64 clients in this very process.
-    t.ok(longestA < maxWaitMs + 2 * swapMs + 500, `A waited ${longestA} ms`)
+    const slackMs = 500
+    t.ok(waits.at(-1)! < maxWaitMs + longestStart + slackMs, `B waited ${waits.at(-1)} ms`)
+    t.ok(longestA < maxWaitMs + 2 * swapMs + slackMs, `A waited ${longestA} ms`)
     t.ok(served.get(200)! > batches * 64 * 3, 'served in batches')
     t.equal(seen.most, 1)
     t.equal(mostAtOnce(), 1)
