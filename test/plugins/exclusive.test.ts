@@ -15,7 +15,7 @@ import { plainNode } from '../helpers/plain-node.ts'
 import { until } from '../helpers/until.ts'
 
 const SERVER = fileURLToPath(new URL('../fixtures/device-service.mjs', import.meta.url))
-const FLOOD_MS = process.env.HESTIA_TEST_E2E === '1' ? 30_000 : 15_000
+const FLOOD_MS = 15_000
 
 type Decided = Extract<HestiaEvent, { type: 'exclusive.decided' }>
 
