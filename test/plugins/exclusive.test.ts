@@ -15,7 +15,7 @@ import { plainNode } from '../helpers/plain-node.ts'
 import { until } from '../helpers/until.ts'
 
 const SERVER = fileURLToPath(new URL('../fixtures/device-service.mjs', import.meta.url))
-const FLOOD_MS = 15_000
+const FLOOD_MS = process.env.HESTIA_TEST_E2E === '1' ? 60_000 : 15_000
 
 type Decided = Extract<HestiaEvent, { type: 'exclusive.decided' }>
 
@@ -309,10 +309,9 @@ t.test(
     t.comment(`answers of A: ${JSON.stringify([...served])}; ${seen.samples} samples`)
     t.ok(answers.every(({ status }) => status === 200))
     t.same([...served.keys()], [200], 'no request to A was cut or refused')
+    t.ok(waits.at(-1)! < maxWaitMs + longestStart, `B waited ${waits.at(-1)} ms`)
     // Beyond that: the request itself, and 64 clients in this very process.
-    const slackMs = 500
-    t.ok(waits.at(-1)! < maxWaitMs + longestStart + slackMs, `B waited ${waits.at(-1)} ms`)
-    t.ok(longestA < maxWaitMs + 2 * swapMs + slackMs, `A waited ${longestA} ms`)
+    t.ok(longestA < maxWaitMs + 2 * swapMs + 500, `A waited ${longestA} ms`)
     t.ok(served.get(200)! > batches * 64 * 3, 'served in batches')
     t.equal(seen.most, 1)
     t.equal(mostAtOnce(), 1)
