@@ -1,9 +1,9 @@
 // @ts-check
-import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { contentHash } from './inputs.js'
 
 /**
  * A plugin or strategy that comes with Hestia.
@@ -154,7 +154,7 @@ function sources(root, out, place, hashes) {
     setup(build) {
       build.onLoad({ filter: new RegExp(`^(${folders.join('|')}).*\\.ts$`) }, async ({ path }) => {
         const bytes = await readFile(path)
-        hashes.set(relative(root, path).split(sep).join('/'), createHash('sha256').update(bytes).digest('hex'))
+        hashes.set(relative(root, path).split(sep).join('/'), contentHash(bytes))
         const contents = bytes
           .toString('utf8')
           .replaceAll(/createRequire\(import\.meta\.url\)\(('[^']+')\)/g, 'require($1)')

@@ -15,8 +15,11 @@ import { readFileSync, statSync } from 'node:fs'
 const COARSEST_TIME_MS = 2_000
 const LOCAL_TIME_MS = 10
 
-/** @param {string} path */
-const hashOf = (path) => createHash('sha256').update(readFileSync(path)).digest('hex')
+/**
+ * As core/files/content-hash.ts, which is not compiled yet.
+ * @param {Buffer} bytes
+ */
+export const contentHash = (bytes) => createHash('sha256').update(bytes).digest('hex')
 
 /**
  * @param {import('node:fs').Stats} stats
@@ -38,7 +41,7 @@ export function note(path, hash, beganAt) {
   const stats = statSync(path)
   if (hash !== undefined) return { hash, ...stampOf(stats, Math.min(lookedAt, beganAt)) }
   if (Math.max(stats.mtimeMs, stats.ctimeMs) > beganAt - LOCAL_TIME_MS) return {}
-  return { hash: hashOf(path), ...stampOf(stats, lookedAt) }
+  return { hash: contentHash(readFileSync(path)), ...stampOf(stats, lookedAt) }
 }
 
 /**
@@ -57,7 +60,7 @@ export function isUnchanged(root, inputs) {
     const stats = statSync(path, { throwIfNoEntry: false })
     if (!stats?.isFile()) return 'no'
     if (input.stamp === `${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}`) continue
-    if (hashOf(path) !== input.hash) return 'no'
+    if (contentHash(readFileSync(path)) !== input.hash) return 'no'
     Object.assign(input, { stamp: undefined }, stampOf(stats, lookedAt))
     answer = 'renewed'
   }

@@ -16,7 +16,11 @@ export class HeldBody implements BodyTaker {
   readonly #limit: number
   #room: Buffer = Buffer.alloc(0)
   #size = 0
-  readonly #read: Promise<void>
+  /**
+   * Done when all of it is there.
+   * @throws {HestiaError} `body_too_large`, or `invalid_request` when the client broke off; as the promise's reason.
+   */
+  readonly read: Promise<void>
   #resolve!: () => void
   #reject!: (error: HestiaError) => void
 
@@ -28,7 +32,7 @@ export class HeldBody implements BodyTaker {
   constructor(request: IncomingMessage, expected: number, limit: number) {
     this.#expected = expected
     this.#limit = limit
-    this.#read = new Promise((resolve, reject) => {
+    this.read = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
@@ -50,14 +54,6 @@ export class HeldBody implements BodyTaker {
       if (!isShared(request)) giveBack(chunk)
     }
     request.on('data', onData).once('end', () => this.end())
-  }
-
-  /**
-   * Done when all of it is there.
-   * @throws {HestiaError} `body_too_large`, or `invalid_request` when the client broke off; as the promise's reason.
-   */
-  get read(): Promise<void> {
-    return this.#read
   }
 
   get bytes(): Buffer {

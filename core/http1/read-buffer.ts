@@ -1,5 +1,5 @@
 /** How much is read at once, in bytes. */
-const SIZE = 64 * 1024
+export const READ_SIZE = 64 * 1024
 
 /** Parts from this size on are not copied, in bytes. */
 const LARGE = 16 * 1024
@@ -27,7 +27,7 @@ const free: ReadBuffer[] = []
  * whoever never does that does no harm but that the next one has to be made.
  */
 export class ReadBuffer implements Place {
-  readonly bytes = Buffer.allocUnsafeSlow(SIZE)
+  readonly bytes = Buffer.allocUnsafeSlow(READ_SIZE)
   /** Who is not done with it yet. */
   #users = 0
 

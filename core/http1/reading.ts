@@ -1,5 +1,5 @@
 import { type OnReadOpts, type Server, Socket } from 'node:net'
-import { FOR_NOW, isLarge, type Place, ReadBuffer } from './read-buffer.ts'
+import { FOR_NOW, isLarge, type Place, READ_SIZE, ReadBuffer } from './read-buffer.ts'
 
 /** Takes what is read from a socket. */
 export interface Reader {
@@ -21,7 +21,7 @@ interface Read {
 }
 
 /** Where all others read to: what was read is taken before anything else can be. */
-const shared = Buffer.allocUnsafeSlow(64 * 1024)
+const shared = Buffer.allocUnsafeSlow(READ_SIZE)
 /** What the connection that has just read reads to next, if that is to change. */
 let next: Buffer | undefined
 

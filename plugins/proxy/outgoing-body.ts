@@ -5,8 +5,6 @@ import { RequestBody } from './request-body.ts'
 export class OutgoingBody {
   readonly #view: RequestView
   #stream: RequestBody | undefined
-  /** Its length, if it is held. */
-  #length = 0
   /** Connections that still look at it. */
   #users = 1
 
@@ -17,10 +15,7 @@ export class OutgoingBody {
   /** What to send: the same stream each time, as long as it is not `spent`, or the bytes that are held; undefined without a body. */
   get content(): RequestBody | Buffer | undefined {
     const { bodyToSend } = this.#view
-    if (Buffer.isBuffer(bodyToSend)) {
-      this.#length = bodyToSend.length
-      return bodyToSend
-    }
+    if (Buffer.isBuffer(bodyToSend)) return bodyToSend
     if (bodyToSend) this.#stream ??= new RequestBody(bodyToSend)
     return this.#stream
   }
@@ -32,7 +27,7 @@ export class OutgoingBody {
 
   /** Bytes that have come from the client. */
   get size(): number {
-    return this.#stream?.size ?? this.#length
+    return this.#view.heldBytes || (this.#stream?.size ?? 0)
   }
 
   /** It is sent on another connection. @returns what to call when the connection is done with it. */

@@ -32,7 +32,7 @@ export class Retries {
    * request went out. True at most once.
    */
   renew({ view, upgrade }: Job): boolean {
-    const isThere = !view.hasBody || Buffer.isBuffer(view.bodyToSend)
+    const isThere = !view.hasBody || view.heldBytes > 0
     if (this.#renewed || upgrade || !isThere || !IDEMPOTENT.has(view.method)) return false
     this.#renewed = true
     return true
