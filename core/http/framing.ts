@@ -39,14 +39,33 @@ export function answerUnserved(response: ServerResponse, error: HestiaError, id:
 }
 
 /**
- * What Node's parser refused, as an answer of ours; none while the answer to an earlier request is on its way, whose body it
- * would seem to be.
+ * What Node's parser refused, as an answer of ours; none behind requests that are still being answered: they get their answers
+ * whole, then the connection ends.
  */
 export function answerBrokenRequest(error: NodeJS.ErrnoException & { reason?: string }, socket: Duplex): void {
-  const pending = (socket as { _httpMessage?: ServerResponse | null })._httpMessage
-  if (error.code === 'ECONNRESET' || !socket.writable || pending?.headersSent) socket.destroy()
-  else if (pending?.req.complete) pending.once('close', () => socket.destroy())
+  const pending = pendingOn(socket)
+  if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+  else if (pending?.req.complete) endBehind(pending, socket)
+  else if (pending?.headersSent) socket.destroy()
   else answerRaw(socket, errorOf(error), requestId({ headers: {} } as IncomingMessage))
+}
+
+/** The answer that is due next on a connection. */
+const pendingOn = (socket: Duplex): ServerResponse | undefined =>
+  (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined
+
+/** Node refuses whatever else comes on it, too. */
+const ending = new WeakSet<Duplex>()
+
+function endBehind(pending: ServerResponse, socket: Duplex): void {
+  if (ending.has(socket)) return
+  ending.add(socket)
+  const afterwards = (): void => {
+    const next = pendingOn(socket)
+    if (next?.req.complete) next.once('close', afterwards)
+    else socket.destroy()
+  }
+  pending.once('close', afterwards)
 }
 
 function errorOf(error: NodeJS.ErrnoException & { reason?: string }): HestiaError {

@@ -301,6 +301,7 @@ t.test('R29 a gateway that restarts is found again', { skip }, async (t) => {
   await writeFile(file, JSON.stringify({ server: { port }, services: { demo: await demo() } }))
   const first = await startChildGateway(t, file)
   const { page } = await openPage(t, `${first.url}/dashboard`)
+  await rowOf(page, 'demo').waitFor()
   await sees(page.locator('.connection'), 'live')
   await first.end()
   await sees(page.locator('.connection'), 'reconnecting')

@@ -188,6 +188,39 @@ t.test('a pipelined request that is refused is answered in its turn, never insid
   t.notMatch(broken, / 400 /, 'what no parser understands gets no answer while another is on its way')
 })
 
+t.test('whole requests before one that no parser understands get their answers, and whole', async (t) => {
+  const slow = `export default { name: 'slow', setup (app) { app.get('/slow', async (request, reply) => {
+    reply.hijack()
+    reply.raw.writeHead(200, { 'content-length': 10 })
+    reply.raw.write('first')
+    setTimeout(() => reply.raw.end(' half'), 100)
+  }) } }`
+  for (const fastLane of [true, false]) {
+    const config = `server: { fast_lane: ${fastLane} }\nplugins: { defaults: false, api: {}, slow: {} }\nservices: {}\n`
+    const { port } = await startGateway(t, { config, files: { 'plugins/slow.ts': slow } })
+    const warnings: Error[] = []
+    const warn = (warning: Error): number => warnings.push(warning)
+    process.on('warning', warn)
+    t.teardown(() => process.off('warning', warn))
+    const one = head(['GET /slow HTTP/1.1', 'Host: x'])
+    const received = await sendRaw(port, `${one}${one}${one}no request\r\n\r\n`)
+    t.equal(received.match(/first half/g)?.length, 3, 'all that came at once')
+    const socket = connect(port, '127.0.0.1')
+    let answer = ''
+    socket.on('data', (bytes) => (answer += bytes)).on('error', () => undefined)
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    socket.write(one)
+    await until(() => answer.endsWith('first'), 'half an answer')
+    for (let i = 0; i < 20 && !answer.endsWith('half'); i++) {
+      socket.write('no request\r\n\r\n')
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await closed
+    t.match(answer, /first half(?:$|HTTP\/1\.1 501 )/, 'one that is under way')
+    t.same(warnings, [])
+  }
+})
+
 t.test('every error has the one shape, also those of the router and of Node', async (t) => {
   const { port, url } = await startGateway(t, { config: CONFIG })
   const shapes: [target: string, status: number, headers: string[]][] = [
