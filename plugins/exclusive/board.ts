@@ -82,7 +82,7 @@ export function settle(board: Board, instance: Instance, { group, weight }: Excl
 /** What giving up a place is taken to last before it was seen, in milliseconds. */
 const UNSEEN_HANDOVER_MS = 250
 /** A long one counts less with each shorter one that follows. */
-const FORGETTING = 0.8
+const FORGETTING = 0.9
 
 /** How long an instance will take to give up its place, by what was seen; in milliseconds. */
 export const handoverOf = ({ handover }: Board, instance: Instance): number => handover.get(instance) ?? UNSEEN_HANDOVER_MS
