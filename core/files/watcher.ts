@@ -18,11 +18,16 @@ export interface WatcherOptions {
   readonly quietMs?: number
   /** ... and at most this many after the first, however many follow; default 200. */
   readonly maxWaitMs?: number
-  /** Milliseconds between scans without any hint, for mounts that tell nothing; default 1000, 0: none. */
+  /** Milliseconds between scans without any hint, for mounts that tell nothing, or more where one takes long; default 1000, 0: none. */
   readonly pollMs?: number
   /** Told of everything that went wrong; the watcher goes on. */
   readonly onError?: (error: unknown) => void
 }
+
+/** Scans without any hint take one part in so many of the time ... */
+const POLL_SHARE = 200
+/** ... as long as this does not make them rarer than that, in milliseconds. */
+const RAREST_POLL_MS = 10_000
 
 /**
  * Reports files whose content is another than before: changed, new or gone. Events are hints, the truth is a scan by
@@ -42,6 +47,8 @@ export class Watcher {
   #firstHint: number | undefined
   #timer: NodeJS.Timeout | undefined
   #poll: NodeJS.Timeout | undefined
+  /** How long the last scan took, in milliseconds. */
+  #scanMs = 0
   #told: ReadonlySet<string> = new Set()
   #closed = false
 
@@ -108,11 +115,14 @@ export class Watcher {
 
   #schedulePoll(): void {
     clearTimeout(this.#poll)
-    if (!this.#closed && this.#pollMs > 0) this.#poll = setTimeout(() => void this.scan(), this.#pollMs).unref()
+    if (this.#closed || this.#pollMs === 0) return
+    const pause = Math.max(this.#pollMs, Math.min(this.#scanMs * POLL_SHARE, RAREST_POLL_MS))
+    this.#poll = setTimeout(() => void this.scan(), pause).unref()
   }
 
   /** What was not watched `before` is compared with `known`, or else taken as it is. */
   async #scan(known: Hashes, before: Targets): Promise<void> {
+    const beganAt = performance.now()
     const changed = new Set<string>()
     for (let again = true; again; ) {
       const snapshot = await takeSnapshot(this.#targets, this.#snapshot)
@@ -128,6 +138,7 @@ export class Watcher {
       // What changed in a new folder between looking at it and listening to it was neither seen nor heard: look again.
       again = !this.#closed && (await this.#hints.listen(await hintSources(this.#targets, snapshot)))
     }
+    this.#scanMs = performance.now() - beganAt
     if (changed.size > 0 && !this.#closed) this.#report(changed)
   }
 

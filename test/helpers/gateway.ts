@@ -7,6 +7,7 @@ import { Gateway } from '../../core/gateway.ts'
 import type { Instance } from '../../core/instances/instance.ts'
 import type { Service } from '../../core/instances/service.ts'
 import { checkRecords } from './api-record.ts'
+import { provideShipped } from './shipped.ts'
 import { until } from './until.ts'
 
 type Teardown = { teardown(fn: () => unknown): void }
@@ -45,6 +46,7 @@ export async function startGateway(
   t: Teardown,
   options: { config: string; files?: Record<string, string>; env?: Record<string, string> },
 ): Promise<RunningGateway> {
+  await provideShipped()
   const dir = await mkdtemp(join(tmpdir(), 'hestia-test-'))
   const write = async (path: string, text: string) => {
     await mkdir(dirname(join(dir, path)), { recursive: true })
