@@ -37,6 +37,9 @@ const MAX_DEPTH = 8
 /** Times of network file systems are this coarse (NFSv2, FAT: 2 s); local ones have 1-10 ms. */
 const COARSEST_TIME_MS = 2_000
 
+/** Files that are looked at side by side: whoever else waits for the file system, or the database, waits for no more than these. */
+const AT_ONCE = 16
+
 export const EMPTY: Snapshot = { seen: new Map(), folders: new Map(), errors: [] }
 
 /** Looks at all targets. Content is read only of files whose inode, size or times differ from those in `before`. */
@@ -45,8 +48,9 @@ export async function takeSnapshot(targets: Targets, before: Snapshot): Promise<
   await Promise.all(targets.folders.map((folder) => walkFolder(folder, 0, new Set(), walk)))
   const seen = new Map<string, Seen>()
   for (const [path, known] of before.seen) if (walk.unread.some((folder) => isBelow(folder, path))) seen.set(path, known)
-  await Promise.all(
-    [...walk.files].map(async (path) => {
+  const rest = walk.files.values()
+  const lookAtRest = async (): Promise<void> => {
+    for (const path of rest) {
       const known = before.seen.get(path)
       try {
         seen.set(path, await look(path, known))
@@ -54,8 +58,9 @@ export async function takeSnapshot(targets: Targets, before: Snapshot): Promise<
         walk.errors.push(error)
         if (known) seen.set(path, known)
       }
-    }),
-  )
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, lookAtRest))
   return { seen, folders: walk.folders, errors: walk.errors }
 }
 

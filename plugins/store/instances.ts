@@ -20,7 +20,7 @@ export function instancesOf(writer: Writer): Store['instances'] {
     save: ({ service, instance, state, url = null, data, idleSince, since }) => {
       const text = JSON.stringify(data)
       const row = { service_id: service, instance_id: instance, state, data: text, idle_since: idleSince, since, url }
-      writer.put(keyOf(service, instance), upsert('instance_states', ['service_id', 'instance_id'], row))
+      writer.put(keyOf(service, instance), ...upsert('instance_states', ['service_id', 'instance_id'], [{ row }]))
     },
     remove: (service, instance) => {
       const sql = 'DELETE FROM instance_states WHERE service_id = ? AND instance_id = ?'

@@ -8,8 +8,7 @@ import { MIGRATIONS, type Step } from './migrations.ts'
  */
 export async function migrate(driver: Driver, migrations: readonly (readonly Step[])[] = MIGRATIONS): Promise<string[]> {
   await driver.run('CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY, applied_at BIGINT NOT NULL)')
-  const [newest] = await driver.all<{ version: number | null }>('SELECT max(version) AS version FROM migrations')
-  const version = newest?.version ?? 0
+  let version = await versionOf(driver)
   if (version > migrations.length) {
     throw new Error(
       `a newer Hestia has written it (schema ${version}, this one knows ${migrations.length}): start that one, ` +
@@ -20,12 +19,25 @@ export async function migrate(driver: Driver, migrations: readonly (readonly Ste
   const missing = await missingTables(driver, applied)
   const again = applied.filter(([table]) => missing.includes(table)).map(([, sql]) => ({ sql }))
   if (again.length > 0) await driver.transaction(again)
-  for (const [index, steps] of migrations.entries()) {
-    if (index < version) continue
-    const done = { sql: 'INSERT INTO migrations (version, applied_at) VALUES (?, ?)', params: [index + 1, Date.now()] }
-    await driver.transaction([...steps.map(([, sql]) => ({ sql })), done])
+  while (version < migrations.length) {
+    const steps = migrations[version]!.map(([, sql]) => ({ sql }))
+    const done = { sql: 'INSERT INTO migrations (version, applied_at) VALUES (?, ?)', params: [version + 1, Date.now()] }
+    try {
+      await driver.transaction([...steps, done])
+      version++
+    } catch (thrown) {
+      const before = version
+      version = await versionOf(driver)
+      // Unless another gateway, which started at the same time, has done it.
+      if (version <= before) throw thrown
+    }
   }
   return missing
+}
+
+async function versionOf(driver: Driver): Promise<number> {
+  const [newest] = await driver.all<{ version: number | null }>('SELECT max(version) AS version FROM migrations')
+  return newest?.version ?? 0
 }
 
 async function missingTables(driver: Driver, applied: readonly Step[]): Promise<string[]> {

@@ -1,5 +1,5 @@
 import type { Config, ResolvedService } from 'hestia'
-import type { Command } from './driver.ts'
+import type { Command, Row } from './driver.ts'
 import { upsert } from './upsert.ts'
 
 /** The configuration as rows: new ones, changed ones, and what is gone goes. The file is the truth; this is for those who read tables. */
@@ -12,19 +12,27 @@ export function mirror(config: Config, now: number): Command[] {
       'services',
       services.map(({ id }) => id),
     ),
-    ...services.map((service) => serviceRow(service, isPrivate, now)),
+    ...upsert(
+      'services',
+      ['id'],
+      services.map((service) => ({
+        row: serviceRow(service, isPrivate),
+        fresh: { created_at: now },
+        stamp: { updated_at: now },
+      })),
+    ),
     gone(
       'machines',
       machines.map(([id]) => id),
     ),
-    ...machines.map(([id, { role, address, capabilities }]) =>
-      upsert(
-        'machines',
-        ['id'],
-        { id, name: id, role, address, capabilities: JSON.stringify(capabilities) },
-        { created_at: now, status: 'available' },
-        { updated_at: now },
-      ),
+    ...upsert(
+      'machines',
+      ['id'],
+      machines.map(([id, { role, address, capabilities }]) => ({
+        row: { id, name: id, role, address, capabilities: JSON.stringify(capabilities) },
+        fresh: { created_at: now, status: 'available' },
+        stamp: { updated_at: now },
+      })),
     ),
     { sql: 'DELETE FROM routing_rules' },
     ...config.routingRules.map(({ name, match, target_machine_role, priority }) => ({
@@ -47,23 +55,17 @@ const gone = (table: string, ids: readonly string[]): Command =>
     ? { sql: `DELETE FROM ${table}` }
     : { sql: `DELETE FROM ${table} WHERE id NOT IN (${ids.map(() => '?').join(', ')})`, params: ids }
 
-function serviceRow(service: ResolvedService, isPrivate: boolean, now: number): Command {
+function serviceRow(service: ResolvedService, isPrivate: boolean): Row {
   const { id, strategy, instances, requires, sections, warmup_ms } = service
   const named = instances.flatMap(({ machine }) => machine ?? [])
   const url = sections.health?.url
-  return upsert(
-    'services',
-    ['id'],
-    {
-      id,
-      name: id,
-      strategy: strategy ?? null,
-      machine_selector: JSON.stringify({ machines: [...new Set(named)], requires }),
-      health_endpoint: typeof url === 'string' ? url : null,
-      warmup_ms: warmup_ms ?? null,
-      auth_required: isPrivate ? 1 : 0,
-    },
-    { created_at: now },
-    { updated_at: now },
-  )
+  return {
+    id,
+    name: id,
+    strategy: strategy ?? null,
+    machine_selector: JSON.stringify({ machines: [...new Set(named)], requires }),
+    health_endpoint: typeof url === 'string' ? url : null,
+    warmup_ms: warmup_ms ?? null,
+    auth_required: isPrivate ? 1 : 0,
+  }
 }

@@ -1,5 +1,6 @@
 import { mkdir, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from 'hestia'
 import { type Database, open } from 'sqlite'
 import { Database as Sqlite3 } from 'sqlite3'
@@ -10,6 +11,7 @@ export const MEMORY = ':memory:'
 
 /** How long another process may hold the lock before that counts as an error, in milliseconds. */
 const BUSY_TIMEOUT_MS = 2000
+const BUSY_PAUSE_MS = 20
 
 const ELSEWHERE = 'or name another file with plugins.store.file'
 const ANEW = `move it away to begin anew, put a backup in its place, ${ELSEWHERE}`
@@ -93,9 +95,8 @@ export async function openSqlite(file: string): Promise<Driver> {
     if (file !== MEMORY) await makePrivate(file)
     const database = await open({ filename: file, driver: Sqlite3 })
     try {
-      await database.exec(
-        `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON`,
-      )
+      await database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON`)
+      await writeAhead(database)
       const [found] = await database.all<{ quick_check: string }[]>('PRAGMA quick_check(1)')
       if (found?.quick_check !== 'ok') throw new Error(`${ADVICE.SQLITE_CORRUPT} (${found?.quick_check})`)
       // A file that can only be read is opened all the same, and fails with the first write.
@@ -107,6 +108,18 @@ export async function openSqlite(file: string): Promise<Driver> {
     }
   } catch (thrown) {
     throw explained(thrown)
+  }
+}
+
+/** Others who do the same at the same time make it fail at once, whatever the timeout is (https://sqlite.org/c3ref/busy_handler.html). */
+async function writeAhead(database: Database): Promise<void> {
+  for (const since = performance.now(); ; await sleep(BUSY_PAUSE_MS)) {
+    try {
+      await database.exec('PRAGMA journal_mode = WAL')
+      return
+    } catch (thrown) {
+      if ((thrown as { code?: string }).code !== 'SQLITE_BUSY' || performance.now() - since > BUSY_TIMEOUT_MS) throw thrown
+    }
   }
 }
 

@@ -119,6 +119,17 @@ t.test('a migration that fails leaves the version before it', async (t) => {
   await driver.close()
 })
 
+t.test('gateways that start at the same time on a new database bring it up to date together', async (t) => {
+  for (let round = 0; round < 5; round++) {
+    const file = join(await tempDir(t), 'shared.sqlite')
+    const drivers = await Promise.all([1, 2, 3].map(() => openSqlite(file)))
+    t.same(await Promise.all(drivers.map((driver) => migrate(driver))), [[], [], []])
+    const versions = await drivers[0]!.all('SELECT version FROM migrations ORDER BY version')
+    t.equal(versions.length, MIGRATIONS.length)
+    await Promise.all(drivers.map((driver) => driver.close()))
+  }
+})
+
 t.test('tables that somebody dropped are made anew, with all that later versions added', async (t) => {
   const driver = await openSqlite(':memory:')
   await migrate(driver)
