@@ -7,6 +7,7 @@ import type { Place } from './read-buffer.ts'
 import type { Reader } from './reading.ts'
 import type { RequestHead } from './request-head.ts'
 import { streamBody } from './stream-body.ts'
+import { flushAtEndOfTurn, type Sender } from './turn.ts'
 
 /** Methods whose requests have a body as a rule: none is said to be empty (RFC 9110, 8.6). */
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH'])
@@ -30,6 +31,14 @@ export interface Keeper {
   /** It may take another request, for no longer than `idleMs` milliseconds if the other side says so. */
   idle(connection: ClientConnection, idleMs: number | undefined): void
   gone(connection: ClientConnection): void
+  /** A request that it could not take any more when it was its turn. */
+  unsent(request: OutgoingRequest, listener: AnswerListener): void
+}
+
+interface Waiting {
+  readonly head: string
+  readonly request: OutgoingRequest
+  readonly listener: AnswerListener
 }
 
 /** A body on its way. */
@@ -44,11 +53,13 @@ const closed = (): WireError => new WireError('CLOSED', 'the other side closed i
  * One connection to a service, with one request at a time on it: writes it, and reads its answer strictly. After anything that
  * leaves doubts about where the next answer begins, it is closed.
  */
-export class ClientConnection implements Carrier, Reader {
+export class ClientConnection implements Carrier, Reader, Sender {
   readonly #socket: Socket
   readonly #keeper: Keeper
   #listener: AnswerListener | undefined
   #reader: AnswerReader | undefined
+  /** The request that is sent at the end of the turn. */
+  #waiting: Waiting | undefined
   #sending: Sending | undefined
   /** One for all requests on it: it is only wound up anew. */
   #headTimer: NodeJS.Timeout | undefined
@@ -72,10 +83,25 @@ export class ClientConnection implements Carrier, Reader {
 
   /** Whether a request can be sent now, as far as is known. */
   get usable(): boolean {
-    return this.#listener === undefined && this.#socket.writable && !this.#socket.readableEnded
+    return this.#listener === undefined && this.#waiting === undefined && this.#socket.writable && !this.#socket.readableEnded
   }
 
-  /** Sends a request with this head (see `writeRequestHead`); only while none is under way. */
+  /** Sends a request with this head (see `writeRequestHead`) at the end of the turn, if it is still usable then. */
+  sendSoon(head: string, request: OutgoingRequest, listener: AnswerListener): void {
+    this.#waiting = { head, request, listener }
+    flushAtEndOfTurn(this)
+  }
+
+  /** By now it is known what the other side said in this turn: that it closes the connection, for one. */
+  flush(): void {
+    const waiting = this.#waiting
+    if (!waiting) return
+    this.#waiting = undefined
+    if (this.usable) this.send(waiting.head, waiting.request, waiting.listener)
+    else this.#keeper.unsent(waiting.request, waiting.listener)
+  }
+
+  /** The same now; only while it is usable. */
   send(head: string, request: OutgoingRequest, listener: AnswerListener): void {
     this.#listener = listener
     listener.onConnect(this)
@@ -130,7 +156,11 @@ export class ClientConnection implements Carrier, Reader {
 
   /** Ends the connection, whatever it is doing. */
   destroy(): void {
-    this.#broken(new WireError('CLOSED', 'it was closed'))
+    const error = new WireError('CLOSED', 'it was closed')
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    this.#broken(error)
+    waiting?.listener.onError(error)
   }
 
   /** Whether it is in the middle of the body of an answer. */

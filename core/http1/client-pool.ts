@@ -46,7 +46,7 @@ export class ClientPool implements Keeper {
     }
     for (let connection = fresh ? undefined : this.#idle.pop(); connection; connection = this.#idle.pop()) {
       if (connection.usable) {
-        connection.send(head, request, listener)
+        connection.sendSoon(head, request, listener)
         return
       }
       connection.destroy()
@@ -84,6 +84,10 @@ export class ClientPool implements Keeper {
     if (!this.#all.delete(connection)) return
     const at = this.#idle.indexOf(connection)
     if (at !== -1) this.#idle.splice(at, 1)
+  }
+
+  unsent(request: OutgoingRequest, listener: AnswerListener): void {
+    this.send(request, listener)
   }
 
   #sweep(): void {

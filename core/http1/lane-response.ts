@@ -1,6 +1,7 @@
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { isName, NOT_IN_VALUE } from './syntax.ts'
+import { flushAtEndOfTurn, type Sender } from './turn.ts'
 
 /** What of its inherited state the short way has to keep true, as everybody else goes by it. */
 interface State {
@@ -44,14 +45,17 @@ function httpDate(): string {
  * A response of node:http with a shorter way for a head that is given whole, as names and values in turn: it then writes to the
  * socket itself, the same bytes, and is closed as soon as they are with the system. Used in any other way it is the response that it inherits from.
  */
-export class LaneResponse extends ServerResponse {
+export class LaneResponse extends ServerResponse implements Sender {
   readonly #socket: Socket
   readonly #owner: ResponseOwner
   #isShort = false
   #hasBody = true
-  /** What has to be sent before anything else: the head, then small chunks of this turn. */
+  /** What has to be sent before anything else. */
   #head = ''
+  /** What is sent at the end of the turn. */
   #pending: Buffer | undefined
+  /** Whether it is flushed then. */
+  #isQueued = false
 
   constructor(request: IncomingMessage, owner: ResponseOwner, keepAlive: boolean, keepAliveMs: number) {
     super(request)
@@ -138,7 +142,7 @@ export class LaneResponse extends ServerResponse {
     if (bytes.length <= SMALL) return this.#writeSmall(before, bytes, after)
     const socket = this.#socket
     socket.cork()
-    this.flush()
+    this.#sendPending()
     if (before !== '') socket.write(before, 'latin1')
     let more = socket.write(bytes, written)
     if (after !== '') more = socket.write(after, 'latin1')
@@ -150,22 +154,42 @@ export class LaneResponse extends ServerResponse {
     const all = Buffer.allocUnsafe(before.length + bytes.length + after.length)
     all.write(before, 0, 'latin1')
     bytes.copy(all, before.length)
-    if (after === '') return this.#socket.write(all)
-    // The end of the chunks often comes in the same turn.
-    all.write(after, before.length + bytes.length, 'latin1')
-    if (this.#pending) this.#pending = Buffer.concat([this.#pending, all])
-    else {
-      this.#pending = all
-      process.nextTick(flush, this)
-    }
+    if (after !== '') all.write(after, before.length + bytes.length, 'latin1')
+    this.#add(all)
     return !this.#socket.writableNeedDrain
   }
 
-  /** Sends what was written in this turn. */
-  flush(): void {
+  /** What follows often comes in the same turn. */
+  #add(bytes: Buffer): void {
+    this.#pending = this.#pending ? Buffer.concat([this.#pending, bytes]) : bytes
+    if (this.#pending.length > SMALL) this.#sendPending()
+    this.#queue()
+  }
+
+  #queue(): void {
+    if (this.#isQueued) return
+    this.#isQueued = true
+    flushAtEndOfTurn(this)
+  }
+
+  #sendPending(): void {
     const pending = this.#pending
     this.#pending = undefined
     if (pending) this.#socket.write(pending)
+  }
+
+  /** Sends what was written in this turn; after the last of it the response is done. */
+  flush(): void {
+    this.#isQueued = false
+    this.#sendPending()
+    if (!this.finished || this.#state._closed) return
+    if (this.#socket.writableLength === 0) this.done()
+    else this.#socket.write('', () => this.done())
+  }
+
+  override destroy(error?: Error): this {
+    this.#sendPending()
+    return super.destroy(error)
   }
 
   override flushHeaders(): void {
@@ -174,7 +198,7 @@ export class LaneResponse extends ServerResponse {
       super.flushHeaders()
       return
     }
-    if (this.#head !== '') this.#socket.write(this.#head, 'latin1')
+    if (this.#head !== '') this.#add(Buffer.from(this.#head, 'latin1'))
     this.#head = ''
   }
 
@@ -189,15 +213,10 @@ export class LaneResponse extends ServerResponse {
     const [chunk, encoding] = args
     if (chunk !== undefined && chunk !== null && !isFunction(chunk)) this.write(chunk, encoding)
     this.#state.finished = true
-    let last = this.#head
+    const last = this.chunkedEncoding ? `${this.#head}0\r\n${this.#state._trailer}\r\n` : this.#head
     this.#head = ''
-    if (this.chunkedEncoding) last += `0\r\n${this.#state._trailer}\r\n`
-    const pending = this.#pending
-    this.#pending = undefined
-    if (pending) this.#socket.write(Buffer.concat([pending, Buffer.from(last, 'latin1')]))
-    else if (last !== '') this.#socket.write(last, 'latin1')
-    if (this.#socket.writableLength === 0) this.done()
-    else this.#socket.write('', () => this.done())
+    if (last !== '') this.#add(Buffer.from(last, 'latin1'))
+    this.#queue()
     return this
   }
 
@@ -241,5 +260,4 @@ function bytesOf(chunk: unknown, encoding: unknown): Buffer {
   return Buffer.from(chunk as Uint8Array)
 }
 
-const flush = (response: LaneResponse): void => response.flush()
 const done = (response: LaneResponse): void => response.done()

@@ -335,3 +335,39 @@ t.test('R2 a closed pool lets requests under way end and keeps nothing', async (
   t.match(heard, { trailers: [] })
   await until(() => sockets[0]!.readableEnded || sockets[0]!.destroyed, 'the connection to end')
 })
+
+t.test(
+  'R2 what a service says before a request has gone out is no answer to it; the request goes on another connection',
+  async (t) => {
+    for (const unasked of ['HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nunasked', undefined]) {
+      const { pool, sockets, ask } = await scene(
+        t,
+        each((head) => `HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n${head.slice(0, 4)}`),
+      )
+      await ask()
+      const heard = new Heard()
+      // What is sent in a timer has come before the end of the turn, in which the request goes out.
+      setTimeout(() => {
+        if (unasked === undefined) sockets[0]!.end()
+        else sockets[0]!.write(unasked)
+        pool.send({ ...GET, method: 'POST', body: Buffer.from('x') }, heard)
+      }, 1)
+      await until(() => heard.over, 'the answer')
+      t.equal(heard.error, undefined)
+      t.equal(heard.text, 'POST')
+      t.equal(sockets.length, 2)
+    }
+  },
+)
+
+t.test('R2 a pool that is destroyed tells whoever was about to be sent', async (t) => {
+  const { pool, ask } = await scene(
+    t,
+    each(() => 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'),
+  )
+  await ask()
+  const heard = new Heard()
+  pool.send(GET, heard)
+  pool.destroy()
+  t.match(heard.error, { code: 'CLOSED' })
+})

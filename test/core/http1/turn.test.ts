@@ -1,0 +1,38 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import { flushAtEndOfTurn } from '../../../core/http1/turn.ts'
+
+t.test('all are flushed at the end of the turn, in their order, and those that come meanwhile in the next one', async (t) => {
+  const told: string[] = []
+  const sender = (name: string, then?: () => void) => ({
+    flush: () => {
+      told.push(name)
+      then?.()
+    },
+  })
+  flushAtEndOfTurn(sender('a', () => flushAtEndOfTurn(sender('late'))))
+  flushAtEndOfTurn(sender('b'))
+  await Promise.resolve()
+  t.same(told, [])
+  await turn()
+  t.same(told, ['a', 'b'])
+  await turn()
+  t.same(told, ['a', 'b', 'late'])
+})
+
+t.test('one that throws does not keep the others from being sent, and is not hidden', async (t) => {
+  const thrown: unknown[] = []
+  process.setUncaughtExceptionCaptureCallback((error) => thrown.push(error))
+  t.teardown(() => process.setUncaughtExceptionCaptureCallback(null))
+  let flushed = 0
+  const broken = new Error('broken')
+  flushAtEndOfTurn({
+    flush: () => {
+      throw broken
+    },
+  })
+  flushAtEndOfTurn({ flush: () => flushed++ })
+  await turn()
+  t.equal(flushed, 1)
+  t.same(thrown, [broken])
+})
