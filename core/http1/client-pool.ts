@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { AnswerListener } from './answer-listener.ts'
 import { ClientConnection, type Keeper, type OutgoingRequest } from './client-connection.ts'
+import type { Opened } from './connector.ts'
 import { WireError } from './errors.ts'
 import { FOR_GOOD } from './read-buffer.ts'
 import { readBy } from './reading.ts'
@@ -15,7 +16,7 @@ const MARGIN_MS = 1000
 const SWEEP_MS = 1000
 
 /** Opens a connection, TLS included. */
-export type Connect = (opened: (error: Error | null, socket: Socket | null) => void) => void
+export type Connect = (opened: Opened) => void
 
 /** Connections to one service, as many as there are requests at once; the one used last is used next. */
 export class ClientPool implements Keeper {

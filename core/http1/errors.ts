@@ -1,5 +1,7 @@
 /** What can go wrong between a request and its answer on the wire. */
 export type WireErrorCode =
+  /** No connection in time. */
+  | 'CONNECT_TIMEOUT'
   /** The other side closed the connection before its answer was whole. */
   | 'CLOSED'
   /** No head of an answer in time. */

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Instance } from 'hestia'
-import { Agent, request } from 'undici'
 import type { ProxyServiceOptions } from '../../schemas/proxy.ts'
 import { urlOf } from './address.ts'
 
@@ -19,6 +18,8 @@ export async function ask(
   path: string,
   { timeoutMs, folder }: { readonly timeoutMs: number; readonly folder: string },
 ): Promise<{ readonly status: number; readonly json: unknown }> {
+  // Few gateways ever ask: a start does not wait for it.
+  const { Agent, request } = await import('undici')
   const { ca_file, reject_unauthorized = true } = instance.section<ProxyServiceOptions>('proxy')?.tls ?? {}
   const ca = ca_file === undefined ? {} : { ca: readFileSync(resolve(folder, ca_file)) }
   const agent = new Agent({

@@ -8,7 +8,6 @@ export interface Failure {
   readonly kind: 'unreachable' | 'untrusted' | 'timeout' | 'reset' | 'nonsense' | 'client'
 }
 
-const CONNECT_TIMEOUT = 'UND_ERR_CONNECT_TIMEOUT'
 const TIMEOUTS = new Set(['HEAD_TIMEOUT', 'BODY_TIMEOUT'])
 const RESETS = new Set(['CLOSED', 'ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|EPROTO)/
@@ -23,7 +22,7 @@ export function failureOf(thrown: unknown, sent: boolean, url: string, details: 
   if (!sent && (code === 'BAD_REQUEST' || code === 'ERR_INVALID_CHAR'))
     return { kind: 'client', error: make('invalid_request', `The request can't be passed on: ${reasonOf(thrown)}.`) }
   if (!sent) {
-    if (code === CONNECT_TIMEOUT)
+    if (code === 'CONNECT_TIMEOUT')
       return { kind: 'unreachable', error: make('upstream_timeout', `No connection to ${url} within proxy.connect_timeout_ms.`) }
     if (TLS.test(code))
       return {

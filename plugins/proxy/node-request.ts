@@ -35,9 +35,7 @@ export function sendByNode(upstream: Upstream, request: NodeRequest, attempt: At
       path: request.path,
       headers: headersOf(request) as never,
       createConnection: ((_options: unknown, created: (error: Error | null, socket?: Socket) => void) => {
-        const { hostname, port, scheme } = upstream
-        const options = { hostname, host: upstream.host, port, protocol: `${scheme}:` }
-        upstream.connections.connect(options, (error, socket) => (error ? created(error) : created(null, socket)))
+        upstream.connections.connector.open((error, socket) => (socket ? created(null, socket) : created(error)), true)
       }) as never,
     })
   } catch (thrown) {

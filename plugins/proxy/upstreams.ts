@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { ClientPool, type Hestia, type Instance, onread } from 'hestia'
-import { buildConnector } from 'undici'
+import { ClientPool, Connector, type Hestia, type Instance } from 'hestia'
 import type { HealthOptions } from '../../schemas/health.ts'
 import type { ProxyServiceOptions } from '../../schemas/proxy.ts'
 import { statusMatcher } from '../../schemas/status-list.ts'
@@ -10,8 +9,8 @@ import { normalAuthority } from './rewrite.ts'
 /** Connections to one origin with one set of options; plain data, and objects of the core and of libraries, as it outlives generations. */
 interface Connections {
   readonly pool: ClientPool
-  /** Opens a connection outside of the pool, for what isn't a plain request; knows half-closed ones. */
-  readonly connect: buildConnector.connector
+  /** For connections outside of the pool. */
+  readonly connector: Connector
 }
 
 /** What outlives generations. */
@@ -28,8 +27,6 @@ export interface Upstream {
   readonly url: string
   readonly origin: string
   readonly scheme: 'http' | 'https'
-  readonly hostname: string
-  readonly port: string
   /** `Host` for this upstream. */
   readonly host: string
   readonly authority: string
@@ -50,7 +47,7 @@ export class Upstreams {
     this.#defaults = defaults
     this.#folder = dirname(hestia.config.file)
     this.#kept = hestia.keep(
-      'proxy.connections@2',
+      'proxy.connections@3',
       () => ({ connections: new Map(), pseudonym: `hestia-${crypto.randomUUID().slice(0, 8)}` }),
       ({ connections }: Kept) => {
         for (const { pool } of connections.values()) pool.destroy()
@@ -72,15 +69,13 @@ export class Upstreams {
     const options = this.optionsOf(instance)
     const known = this.#known.get(instance)
     if (known && known.url === instance.url && known.options === options && !known.connections.pool.closed) return known
-    const { protocol, host, hostname, port, pathname, origin } = new URL(instance.url)
+    const { protocol, host, pathname, origin } = new URL(instance.url)
     const scheme = protocol === 'https:' ? 'https' : 'http'
     const upstream: Upstream = {
       connections: this.#connections(origin, options),
       url: instance.url,
       origin,
       scheme,
-      hostname: hostname.replace(/^\[(.*)\]$/, '$1'),
-      port,
       host,
       authority: normalAuthority(host, scheme),
       basePath: pathname.replace(/\/+$/, ''),
@@ -131,18 +126,13 @@ export class Upstreams {
     const existing = this.#kept.connections.get(key)
     if (existing) return existing
     const { ca_file, reject_unauthorized } = options.tls
-    const { protocol, hostname, host, port } = new URL(origin)
-    const place = { protocol, hostname: hostname.replace(/^\[(.*)\]$/, '$1'), host, port }
-    const how = {
-      timeout: options.connect_timeout_ms,
+    const connector = new Connector({
+      origin: new URL(origin),
+      timeoutMs: options.connect_timeout_ms,
       rejectUnauthorized: reject_unauthorized,
-      ...(ca_file === undefined ? {} : { ca: readFileSync(resolve(this.#folder, ca_file)) }),
-    }
-    const connect = buildConnector({ ...how, onread })
-    const made: Connections = {
-      pool: new ClientPool((opened) => connect(place, (...[error, socket]) => opened(error, socket))),
-      connect: buildConnector({ ...how, allowHalfOpen: true }),
-    }
+      ca: ca_file === undefined ? undefined : readFileSync(resolve(this.#folder, ca_file)),
+    })
+    const made: Connections = { pool: new ClientPool((opened) => connector.open(opened)), connector }
     this.#kept.connections.set(key, made)
     return made
   }
