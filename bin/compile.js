@@ -83,6 +83,7 @@ export async function compile(root, out, parts, place) {
       target: 'node20.19',
       banner: { js: BANNER },
       minifySyntax: true,
+      minifyWhitespace: true,
       sourcemap: 'external',
       sourcesContent: false,
       metafile: true,

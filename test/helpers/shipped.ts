@@ -14,8 +14,9 @@ export const provideShipped = (): Promise<void> => (provided ??= provide())
 
 async function provide(): Promise<void> {
   const { madeOf } = await compiledSources(ROOT)
-  const parts = Object.keys(madeOf).filter((path) => /^(?:plugins|strategies)\//.test(path))
-  provideCompiled(Object.fromEntries(parts.map((path) => [path, () => load(path)])), madeOf)
+  // The core runs from its sources here, and is not watched.
+  const parts = Object.entries(madeOf).filter(([path]) => /^(?:plugins|strategies)\//.test(path))
+  provideCompiled(Object.fromEntries(parts.map(([path]) => [path, () => load(path)])), Object.fromEntries(parts))
 }
 
 async function load(path: string): Promise<unknown> {
