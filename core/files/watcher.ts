@@ -47,7 +47,7 @@ export class Watcher {
   #firstHint: number | undefined
   #timer: NodeJS.Timeout | undefined
   #poll: NodeJS.Timeout | undefined
-  /** How long the last scan took, in milliseconds. */
+  /** How long the last look at everything took, in milliseconds. */
   #scanMs = 0
   #told: ReadonlySet<string> = new Set()
   #closed = false
@@ -122,10 +122,11 @@ export class Watcher {
 
   /** What was not watched `before` is compared with `known`, or else taken as it is. */
   async #scan(known: Hashes, before: Targets): Promise<void> {
-    const beganAt = performance.now()
     const changed = new Set<string>()
     for (let again = true; again; ) {
+      const beganAt = performance.now()
       const snapshot = await takeSnapshot(this.#targets, this.#snapshot)
+      this.#scanMs = performance.now() - beganAt
       const past = this.#snapshot.seen
       for (const path of new Set([...past.keys(), ...snapshot.seen.keys(), ...known.keys()])) {
         const watched = past.has(path) || covers(before, path)
@@ -138,7 +139,6 @@ export class Watcher {
       // What changed in a new folder between looking at it and listening to it was neither seen nor heard: look again.
       again = !this.#closed && (await this.#hints.listen(await hintSources(this.#targets, snapshot)))
     }
-    this.#scanMs = performance.now() - beganAt
     if (changed.size > 0 && !this.#closed) this.#report(changed)
   }
 

@@ -135,12 +135,11 @@ export class ClientConnection implements Carrier, Reader, Sender {
 
   #awaitHead(): void {
     const timeoutMs = this.#headTimeoutMs
-    if (timeoutMs === 0) return
-    if (this.#headTimer && this.#headTimerMs === timeoutMs) this.#headTimer.refresh()
+    if (timeoutMs > 0 && this.#headTimer && this.#headTimerMs === timeoutMs) this.#headTimer.refresh()
     else {
       clearTimeout(this.#headTimer)
       this.#headTimerMs = timeoutMs
-      this.#headTimer = setTimeout(headIsLate, timeoutMs, this).unref()
+      this.#headTimer = timeoutMs === 0 ? undefined : setTimeout(headIsLate, timeoutMs, this).unref()
     }
   }
 
@@ -156,11 +155,8 @@ export class ClientConnection implements Carrier, Reader, Sender {
 
   /** Ends the connection, whatever it is doing. */
   destroy(): void {
-    const error = new WireError('CLOSED', 'it was closed')
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    this.#broken(error)
-    waiting?.listener.onError(error)
+    this.flush()
+    this.#broken(new WireError('CLOSED', 'it was closed'))
   }
 
   /** Whether it is in the middle of the body of an answer. */

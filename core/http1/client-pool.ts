@@ -25,6 +25,7 @@ export class ClientPool implements Keeper {
   readonly #all = new Set<ClientConnection>()
   #sweeper: NodeJS.Timeout | undefined
   #closed = false
+  #destroyed = false
 
   /** @param connect opens sockets with `onread`, or ones that read for themselves. */
   constructor(connect: Connect) {
@@ -88,7 +89,8 @@ export class ClientPool implements Keeper {
   }
 
   unsent(request: OutgoingRequest, listener: AnswerListener): void {
-    this.send(request, listener)
+    if (this.#destroyed) listener.onError(new WireError('CLOSED', 'it was closed'))
+    else this.send(request, listener)
   }
 
   #sweep(): void {
@@ -109,6 +111,7 @@ export class ClientPool implements Keeper {
 
   /** The same, and ends the requests under way. */
   destroy(): void {
+    this.#destroyed = true
     this.close()
     for (const connection of [...this.#all]) connection.destroy()
   }

@@ -40,18 +40,20 @@ export class Connector {
   open(opened: Opened, allowHalfOpen = false): void {
     const { origin, timeoutMs } = this.#options
     const isTls = origin.protocol === 'https:'
-    const common = { ...this.#place, allowHalfOpen, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS }
+    const common = { ...this.#place, allowHalfOpen }
     const socket = isTls ? this.#openTls(common) : openTcp({ ...common, ...(allowHalfOpen ? {} : { onread }) })
-    let isOver = false
+    socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_AFTER_MS)
+    // Not kept for as long as the socket lives: it knows the request.
+    let tell: Opened | undefined = opened
     const over = (error: Error | null): void => {
-      if (isOver) return
-      isOver = true
+      const told = tell
+      tell = undefined
       clearTimeout(timer)
-      opened(error, error ? null : socket)
+      told?.(error, error ? null : socket)
     }
     const late = (): void => {
       const message = `no connection to ${origin.host} within ${timeoutMs} ms`
-      if (!isOver) socket.destroy(new WireError('CONNECT_TIMEOUT', message))
+      if (tell) socket.destroy(new WireError('CONNECT_TIMEOUT', message))
     }
     // After a busy moment what has come by now counts first.
     const timer = timeoutMs === 0 ? undefined : setTimeout(() => setImmediate(late), timeoutMs)

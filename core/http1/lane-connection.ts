@@ -41,6 +41,8 @@ export class LaneConnection implements ResponseOwner, Reader {
   #timeoutMs = 0
 
   readonly #onEnd = (): void => {
+    // It may have come in the turn in which the answer was written.
+    this.#response?.flush()
     if (this.#left === 0) this.#socket.end()
     else if (this.#response?.headersSent) this.#socket.destroy()
     else this.#lane.brokenOff(this.#socket)

@@ -133,7 +133,7 @@ export class LaneResponse extends ServerResponse implements Sender {
     }
     const bytes = bytesOf(chunk, rest[0])
     const written = rest.find(isFunction)
-    const isNothing = bytes.length === 0 || this.destroyed || !this.#hasBody
+    const isNothing = bytes.length === 0 || this.destroyed || this.finished || !this.#hasBody
     if (written && (isNothing || bytes.length <= SMALL)) process.nextTick(written)
     if (isNothing) return true
     const before = this.chunkedEncoding ? `${this.#head}${bytes.length.toString(16)}\r\n` : this.#head
@@ -175,16 +175,20 @@ export class LaneResponse extends ServerResponse implements Sender {
   #sendPending(): void {
     const pending = this.#pending
     this.#pending = undefined
-    if (pending) this.#socket.write(pending)
+    if (pending && !this.#socket.destroyed) this.#socket.write(pending)
   }
 
   /** Sends what was written in this turn; after the last of it the response is done. */
   flush(): void {
     this.#isQueued = false
     this.#sendPending()
-    if (!this.finished || this.#state._closed) return
+    // If the connection is gone, its end is told by its owner.
+    if (!this.#isShort || !this.finished || this.#state._closed || this.#socket.destroyed) return
     if (this.#socket.writableLength === 0) this.done()
-    else this.#socket.write('', () => this.done())
+    else
+      this.#socket.write('', (error) => {
+        if (!error) this.done()
+      })
   }
 
   override destroy(error?: Error): this {

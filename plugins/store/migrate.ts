@@ -18,7 +18,14 @@ export async function migrate(driver: Driver, migrations: readonly (readonly Ste
   const applied = migrations.slice(0, version).flat()
   const missing = await missingTables(driver, applied)
   const again = applied.filter(([table]) => missing.includes(table)).map(([, sql]) => ({ sql }))
-  if (again.length > 0) await driver.transaction(again)
+  if (again.length > 0) {
+    try {
+      await driver.transaction(again)
+    } catch (thrown) {
+      // Unless another gateway, which started at the same time, has done it.
+      if ((await missingTables(driver, applied)).length > 0) throw thrown
+    }
+  }
   while (version < migrations.length) {
     const steps = migrations[version]!.map(([, sql]) => ({ sql }))
     const done = { sql: 'INSERT INTO migrations (version, applied_at) VALUES (?, ?)', params: [version + 1, Date.now()] }
@@ -28,7 +35,6 @@ export async function migrate(driver: Driver, migrations: readonly (readonly Ste
     } catch (thrown) {
       const before = version
       version = await versionOf(driver)
-      // Unless another gateway, which started at the same time, has done it.
       if (version <= before) throw thrown
     }
   }

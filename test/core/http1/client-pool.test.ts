@@ -371,3 +371,22 @@ t.test('R2 a pool that is destroyed tells whoever was about to be sent', async (
   pool.destroy()
   t.match(heard.error, { code: 'CLOSED' })
 })
+
+t.test('R2 a request that may take any time is not ended by the timer of the one before it', async (t) => {
+  const answers: (() => void)[] = []
+  const { ask, sockets } = await scene(
+    t,
+    each((_head, socket) => void answers.push(() => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'))),
+  )
+  const first = ask({ headTimeoutMs: 150 })
+  await until(() => answers.length === 1, 'the first request')
+  answers[0]!()
+  await first
+  const second = ask({ headTimeoutMs: 0 })
+  await until(() => answers.length === 2, 'the second request')
+  t.equal(sockets.length, 1)
+  const began = performance.now()
+  await until(() => performance.now() - began > 300, 'the time of the first to be over')
+  answers[1]!()
+  t.equal((await second).error, undefined)
+})

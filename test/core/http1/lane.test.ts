@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { startGateway } from '../../helpers/gateway.ts'
 import { sendRaw } from '../../helpers/raw.ts'
 import { until } from '../../helpers/until.ts'
-import { streamUpstream } from '../../helpers/upstream.ts'
+import { rawUpstream, streamUpstream } from '../../helpers/upstream.ts'
 
 /** Says by whom a request is served, and refuses what asks for it; as any plugin could. */
 const WITNESS = `export default {
@@ -164,4 +164,47 @@ t.test('the gateway ends: idle connections at once, busy ones with their answer'
   gateway.gateway.host.stopListening()
   await Promise.all(ended)
   t.match(received, /Connection: keep-alive\r\n.*at last/s)
+})
+
+t.test('R2 a client that says that it sends no more in the turn in which its answer is there gets all of it', async (t) => {
+  const { url, sockets } = await rawUpstream(t, () => undefined)
+  const { port, gateway, instance } = await startGateway(t, {
+    config: `plugins: { defaults: false, proxy: {}, queue: {} }\nservices: { up: { base_url: "${url}", warmup_ms: 0 } }\n`,
+  })
+  await instance('up').start()
+  for (let round = 0; round < 5; round++) {
+    const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    let received = ''
+    client.on('data', (bytes) => (received += String(bytes)))
+    client.write(request('GET /services/up/'))
+    await until(() => sockets.length > round, 'the request')
+    const ended = once(client, 'end')
+    // Both have come before the next look at what there is.
+    setTimeout(() => {
+      sockets[round]!.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nwhole')
+      client.end()
+    }, 1)
+    await ended
+    t.match(received, /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nwhole$/)
+  }
+  t.equal(gateway.ready, true)
+})
+
+t.test('R2 what a plugin writes after the end of an answer goes nowhere', async (t) => {
+  const late = `export default { name: 'late', setup (app) { app.get('/late', (request, reply) => {
+    reply.hijack()
+    reply.raw.writeHead(200, ['X-Late', '1'])
+    reply.raw.write('a')
+    reply.raw.end('b')
+    reply.raw.write('HTTP/1.1 200 OK')
+  }) } }`
+  const { port } = await startGateway(t, {
+    config: 'plugins: { defaults: false, late: {} }\nservices: {}\n',
+    files: { 'plugins/late.ts': late },
+  })
+  const received = await talk(port, [
+    [request('GET /late'), /0\r\n\r\n/],
+    [request('GET /late', 'Connection: close'), /0\r\n\r\n$/],
+  ])
+  t.equal(received.match(/HTTP\/1\.1/g)?.length, 2)
 })
