@@ -38,7 +38,7 @@ const MAX_DEPTH = 8
 const COARSEST_TIME_MS = 2_000
 
 /** Files that are looked at side by side: whoever else waits for the file system, or the database, waits for no more than these. */
-const AT_ONCE = 16
+const AT_ONCE = 64
 
 export const EMPTY: Snapshot = { seen: new Map(), folders: new Map(), errors: [] }
 
