@@ -101,7 +101,7 @@ export class ClientConnection implements Carrier, Reader, Sender {
     else this.#keeper.unsent(waiting.request, waiting.listener)
   }
 
-  /** The same now; only while it is usable. */
+  /** Sends a request with this head now; only while it is usable. */
   send(head: string, request: OutgoingRequest, listener: AnswerListener): void {
     this.#listener = listener
     listener.onConnect(this)

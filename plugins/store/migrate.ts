@@ -33,6 +33,7 @@ export async function migrate(driver: Driver, migrations: readonly (readonly Ste
       await driver.transaction([...steps, done])
       version++
     } catch (thrown) {
+      // The same.
       const before = version
       version = await versionOf(driver)
       if (version <= before) throw thrown

@@ -7,6 +7,13 @@ import { parseRaw, sendRaw } from '../../helpers/raw.ts'
 import { until } from '../../helpers/until.ts'
 
 const CONFIG = 'plugins: { defaults: false, api: {} }\nservices: {}\n'
+/** Answers in two halves. */
+const SLOW = `export default { name: 'slow', setup (app) { app.get('/slow', async (request, reply) => {
+    reply.hijack()
+    reply.raw.writeHead(200, { 'content-length': 10 })
+    reply.raw.write('first')
+    setTimeout(() => reply.raw.end(' half'), 100)
+  }) } }`
 const head = (lines: string[]) => `${lines.join('\r\n')}\r\n\r\n`
 
 t.test('requests that two parsers could split differently are refused', async (t) => {
@@ -173,14 +180,8 @@ t.test('the gateway ends though connections are idle, half-open or in the middle
 })
 
 t.test('a pipelined request that is refused is answered in its turn, never inside another answer', async (t) => {
-  const slow = `export default { name: 'slow', setup (app) { app.get('/slow', async (request, reply) => {
-    reply.hijack()
-    reply.raw.writeHead(200, { 'content-length': 10 })
-    reply.raw.write('first')
-    setTimeout(() => reply.raw.end(' half'), 100)
-  }) } }`
   const config = 'plugins: { defaults: false, api: {}, slow: {} }\nservices: {}\n'
-  const { port } = await startGateway(t, { config, files: { 'plugins/slow.ts': slow } })
+  const { port } = await startGateway(t, { config, files: { 'plugins/slow.ts': SLOW } })
   const first = head(['GET /slow HTTP/1.1', 'Host: x'])
   const twoHosts = await sendRaw(port, first + head(['GET /__health HTTP/1.1', 'Host: x', 'Host: y']))
   t.match(twoHosts, /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nfirst halfHTTP\/1\.1 400 /)
@@ -189,15 +190,9 @@ t.test('a pipelined request that is refused is answered in its turn, never insid
 })
 
 t.test('whole requests before one that no parser understands get their answers, and whole', async (t) => {
-  const slow = `export default { name: 'slow', setup (app) { app.get('/slow', async (request, reply) => {
-    reply.hijack()
-    reply.raw.writeHead(200, { 'content-length': 10 })
-    reply.raw.write('first')
-    setTimeout(() => reply.raw.end(' half'), 100)
-  }) } }`
   for (const fastLane of [true, false]) {
     const config = `server: { fast_lane: ${fastLane} }\nplugins: { defaults: false, api: {}, slow: {} }\nservices: {}\n`
-    const { port } = await startGateway(t, { config, files: { 'plugins/slow.ts': slow } })
+    const { port } = await startGateway(t, { config, files: { 'plugins/slow.ts': SLOW } })
     const warnings: Error[] = []
     const warn = (warning: Error): number => warnings.push(warning)
     process.on('warning', warn)
