@@ -11,7 +11,7 @@ export interface Decision {
   readonly reason: RoutingReason
   /** Who decided: a plugin, or `core` for `base_url`. */
   readonly plugin: string
-  readonly strategy?: string
+  readonly strategy?: string | undefined
 }
 
 /** What a request is asked to go by. */
@@ -50,7 +50,10 @@ function decide(question: RoutingQuestion, answer: Answer | undefined): Decision
   const { service, exclude } = question
   if (!answer) return { instance: firstOf(service, exclude), reason: 'base_url', plugin: 'core' }
   const { plugin, resolution } = answer
-  if ('instance' in resolution) return { ...resolution, plugin }
+  if ('instance' in resolution) {
+    const { instance, reason, strategy } = resolution
+    return { instance, reason, plugin, strategy }
+  }
   if (service)
     throw new HestiaError('routing_failed', { message: `Plugin ${plugin} answered a service where an instance was asked for.` })
   return route({ ...question, service: resolution.service })

@@ -1,4 +1,5 @@
 import { mayHoldKey } from './key-scan.ts'
+import { searchedKey } from './searched-key.ts'
 import type { Span } from './span.ts'
 
 /**
@@ -23,6 +24,8 @@ const NONE = -1
 const NEAR = 8
 /** How far from the start a field is looked for from there, in bytes. */
 const HEAD = 1024
+/** Most values that decide are shorter than this, in bytes: they end before a native search has begun. */
+const SHORT = 64
 /** RFC 8259, 3 and 6, but for `null`, which has no text. */
 const LITERAL = /^(?:true|false|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
 /** What may follow a value. */
@@ -64,10 +67,12 @@ export function jsonSpan(bytes: Buffer, name: string): Span | undefined {
 
 /** Where, near the start, the key of the object ends whose name nothing behind it can have; `NONE` if that isn't sure. */
 function soleKey(bytes: Buffer, brace: number, name: string): number {
-  const quoted = JSON.stringify(name)
-  const key = bytes.subarray(0, brace + HEAD).indexOf(quoted)
+  const searched = searchedKey(name)
+  // More often than not it is the first one.
+  const first = spaceAfter(bytes, brace + 1)
+  const key = searched.isAt(bytes, first) ? first : bytes.subarray(0, brace + HEAD).indexOf(searched.bytes)
   if (key === NONE) return NONE
-  const end = key + Buffer.byteLength(quoted)
+  const end = key + searched.bytes.length
   if (bytes[spaceAfter(bytes, end)] !== COLON || !isInObject(bytes, brace, key)) return NONE
   return mayHoldKey(bytes, end, name) ? NONE : end
 }
@@ -94,12 +99,19 @@ function valueAfter(bytes: Buffer, keyEnd: number): Span | undefined {
     return { from, to: from + Math.max(0, text.search(FOLLOWS)) }
   }
   for (let quote = from; ; ) {
-    quote = bytes.indexOf(QUOTE, quote + 1)
+    quote = quoteAfter(bytes, quote)
     if (quote === NONE) return undefined
     if (isEscaped(bytes, quote)) continue
     const next = bytes[spaceAfter(bytes, quote + 1)]
     return next === COMMA || next === CLOSE_BRACE ? { from, to: quote + 1 } : undefined
   }
+}
+
+/** Where the next quote stands behind `at`, escaped or not. */
+function quoteAfter(bytes: Buffer, at: number): number {
+  const far = Math.min(bytes.length, at + SHORT)
+  for (let i = at + 1; i < far; i++) if (bytes[i] === QUOTE) return i
+  return bytes.indexOf(QUOTE, far)
 }
 
 /** Whether an odd number of backslashes stands before `at`. */
@@ -117,11 +129,21 @@ function isName(bytes: Buffer, from: number, to: number, name: string, nameLengt
 }
 
 function stringAt(bytes: Buffer, from: number, to: number): string | undefined {
+  if (isAsWritten(bytes, from + 1, to - 1)) return bytes.toString('latin1', from + 1, to - 1)
   try {
     return JSON.parse(bytes.toString('utf8', from, to)) as string
   } catch {
     return undefined
   }
+}
+
+/** Whether all that stands there is printable ASCII, and no backslash. */
+function isAsWritten(bytes: Buffer, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) {
+    const byte = bytes[i]!
+    if (byte < 0x20 || byte > 0x7e || byte === BACKSLASH) return false
+  }
+  return true
 }
 
 function literalAt(bytes: Buffer, from: number, to: number): string | undefined {

@@ -1,4 +1,5 @@
 import { KEY_SCAN_WASM } from './key-scan-wasm.ts'
+import { type SearchedKey, searchedKey } from './searched-key.ts'
 
 /**
  * Whether a key of a JSON object may stand somewhere in bytes, as fast as memory is read. Searches of Node stop at each first byte
@@ -44,37 +45,43 @@ function loaded(): Search | undefined {
  * JSON (RFC 8259, 7); true may only mean that nobody can tell at a glance.
  */
 export function mayHoldKey(bytes: Buffer, from: number, name: string): boolean {
-  if (!search || !SEARCHABLE.test(name)) return true
-  const quoted = `"${name}"`
-  const key = quoted.charCodeAt(0) | (quoted.charCodeAt(1) << 8) | (quoted.charCodeAt(2) << 16) | (quoted.charCodeAt(3) << 24)
-  const [low, high] = escapeDigits(name)
+  if (!search) return true
+  const searched = searchedKey(name)
+  if (pattern.of !== searched) pattern = new Pattern(searched)
+  const { isSearchable, key, low, high } = pattern
+  if (!isSearchable) return true
   for (let start = from; start < bytes.length; start += PIECE) {
     memory.set(bytes.subarray(start, start + PIECE + BEHIND))
     const end = Math.min(PIECE, bytes.length - start)
     // Behind the end of `bytes` is what was there before, so all that is found is looked at in `bytes`.
     for (let at = search.find(0, end, key, low, high); at < end; at = search.find(at + 1, end, key, low, high)) {
-      if (bytes[start + at] === QUOTE ? isAt(bytes, start + at, quoted) : isEscapeOf(bytes, start + at, name)) return true
+      if (bytes[start + at] === QUOTE ? searched.isAt(bytes, start + at) : isEscapeOf(bytes, start + at, name)) return true
     }
   }
   return false
 }
 
-/** The least and the greatest first digit, as bytes, that the codes of the letters of `name` have: from `2` to `7`. */
-function escapeDigits(name: string): [low: number, high: number] {
-  let [low, high] = [0x37, 0x32]
-  for (let i = 0; i < name.length; i++) {
-    const digit = 0x30 + (name.charCodeAt(i) >> 4)
-    if (digit < low) low = digit
-    if (digit > high) high = digit
+/** What is searched for the sake of a name. */
+class Pattern {
+  readonly of: SearchedKey
+  readonly isSearchable: boolean
+  /** The first four bytes of the key, as a little-endian number. */
+  readonly key: number
+  /** The least and the greatest first digit, as bytes, that the codes of the letters of the name have: from `2` to `7`. */
+  readonly low: number
+  readonly high: number
+
+  constructor(of: SearchedKey) {
+    this.of = of
+    this.isSearchable = SEARCHABLE.test(of.name)
+    this.key = this.isSearchable ? of.bytes.readInt32LE() : 0
+    const digits = Array.from(of.name, (letter) => 0x30 + (letter.charCodeAt(0) >> 4))
+    this.low = Math.min(0x37, ...digits)
+    this.high = Math.max(0x32, ...digits)
   }
-  return [low, high]
 }
 
-function isAt(bytes: Buffer, at: number, text: string): boolean {
-  let length = 0
-  while (length < text.length && bytes[at + length] === text.charCodeAt(length)) length++
-  return length === text.length
-}
+let pattern = new Pattern(searchedKey('model'))
 
 /** Whether the `u` at `at` may belong to an escape, `\u00` and two more digits, that stands for a letter of `name`. */
 function isEscapeOf(bytes: Buffer, at: number, name: string): boolean {

@@ -203,9 +203,9 @@ export class ClientAnswer implements Answer {
     const response = this.#response
     const phrase = reason === undefined || /[^\t\x20-\x7e\x80-\xff]/.test(reason) ? [] : [reason]
     const added = this.#reply.getHeaders()
-    const names = new Set<string>()
+    let names: Set<string> | undefined
     for (const name in added) {
-      if (names.size === 0) for (let i = 0; i < headers.length; i += 2) names.add(headers[i]!.toLowerCase())
+      names ??= namesOf(headers)
       if (!names.has(name)) for (const value of [added[name]].flat()) headers.push(name, String(value))
     }
     if (response.getHeaderNames().length > 0) {
@@ -216,6 +216,9 @@ export class ClientAnswer implements Answer {
     } else response.writeHead(status, ...(phrase as [string]), headers as never)
   }
 }
+
+const namesOf = (headers: readonly string[]): Set<string> =>
+  new Set(headers.flatMap((name, i) => (i % 2 === 0 ? [name.toLowerCase()] : [])))
 
 /**
  * Ends a connection so that it can't be taken for a regular end. `resetAndDestroy` ends it regularly first, and the other side

@@ -63,7 +63,8 @@ function routes(app: FastifyInstance): void {
   const methods = METHODS.filter((method) => method !== 'CONNECT')
   for (const method of methods) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  // The choice of a pattern is remembered for each media type; for `*`, the type would be parsed anew with each request.
+  app.addContentTypeParser(/^/, (_request, _payload, done) => done(null))
   app.route({
     method: methods,
     url: '/services/:serviceId/*',
