@@ -1,3 +1,5 @@
+import type { Place } from './read-buffer.ts'
+
 /** The connection that carries a request, for whoever waits for its answer. */
 export interface Carrier {
   /** Ends the connection, and the request of `listener` with it, if that is the one on it. Nothing is told any more. */
@@ -15,8 +17,8 @@ export interface AnswerListener {
    * @throws what then becomes of the request, as an error.
    */
   onHeaders(status: number, headers: readonly string[], reason: string): void
-  /** Part of the body, its own to keep. False: no more for now, please. */
-  onData(chunk: Buffer): boolean
+  /** Part of the body, which lies at `place` until this returns. False: no more for now, please. */
+  onData(part: Buffer, place: Place): boolean
   /** Nothing more is there for now, though the answer is not whole: what was held back to go out with it should go. */
   onLull(): void
   onComplete(trailers: readonly string[]): void

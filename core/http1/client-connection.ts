@@ -2,29 +2,13 @@ import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { AnswerListener, Carrier } from './answer-listener.ts'
 import { AnswerReader } from './answer-reader.ts'
+import type { Draft } from './draft.ts'
 import { WireError } from './errors.ts'
+import { hasLength, hasSmallBody, type OutgoingRequest } from './outgoing-request.ts'
 import type { Place } from './read-buffer.ts'
 import type { Reader } from './reading.ts'
-import type { RequestHead } from './request-head.ts'
 import { streamBody } from './stream-body.ts'
 import { flushAtEndOfTurn, type Sender } from './turn.ts'
-
-/** Methods whose requests have a body as a rule: none is said to be empty (RFC 9110, 8.6). */
-const WITH_BODY = new Set(['POST', 'PUT', 'PATCH'])
-
-/** Bodies up to this size are copied behind their head, in bytes. */
-const SMALL = 16 * 1024
-
-/** A request as it goes out; a `Content-Length` among its headers is that of its body. */
-export interface OutgoingRequest extends RequestHead {
-  readonly body: Readable | Buffer | null
-  /** Called when a body that is a Buffer has gone out, or can't any more; maybe never when it was not sent at all. */
-  readonly sent?: (() => void) | undefined
-  /** Longest time from the end of the request until the head of its answer, in milliseconds; 0 is any. */
-  readonly headTimeoutMs: number
-  /** Longest silence in the middle of the answer, in milliseconds; 0 is any. */
-  readonly bodyTimeoutMs: number
-}
 
 /** Who keeps connections that have nothing to do. */
 export interface Keeper {
@@ -36,7 +20,7 @@ export interface Keeper {
 }
 
 interface Waiting {
-  readonly head: string
+  readonly draft: Draft
   readonly request: OutgoingRequest
   readonly listener: AnswerListener
 }
@@ -86,9 +70,9 @@ export class ClientConnection implements Carrier, Reader, Sender {
     return this.#listener === undefined && this.#waiting === undefined && this.#socket.writable && !this.#socket.readableEnded
   }
 
-  /** Sends a request with this head (see `writeRequestHead`) at the end of the turn, if it is still usable then. */
-  sendSoon(head: string, request: OutgoingRequest, listener: AnswerListener): void {
-    this.#waiting = { head, request, listener }
+  /** Sends a request by its draft (see `draftRequest`) at the end of the turn, if it is still usable then. */
+  sendSoon(draft: Draft, request: OutgoingRequest, listener: AnswerListener): void {
+    this.#waiting = { draft, request, listener }
     flushAtEndOfTurn(this)
   }
 
@@ -97,12 +81,12 @@ export class ClientConnection implements Carrier, Reader, Sender {
     const waiting = this.#waiting
     if (!waiting) return
     this.#waiting = undefined
-    if (this.usable) this.send(waiting.head, waiting.request, waiting.listener)
+    if (this.usable) this.send(waiting.draft, waiting.request, waiting.listener)
     else this.#keeper.unsent(waiting.request, waiting.listener)
   }
 
-  /** Sends a request with this head now; only while it is usable. */
-  send(head: string, request: OutgoingRequest, listener: AnswerListener): void {
+  /** Sends it now; only while it is usable. */
+  send(draft: Draft, request: OutgoingRequest, listener: AnswerListener): void {
     this.#listener = listener
     listener.onConnect(this)
     if (this.#listener !== listener) return
@@ -110,19 +94,21 @@ export class ClientConnection implements Carrier, Reader, Sender {
     this.#bodyTimeoutMs = request.bodyTimeoutMs
     this.#headTimeoutMs = request.headTimeoutMs
     const { body } = request
-    if (body === null) {
-      const isEmpty = WITH_BODY.has(request.method) && !has(request.headers, 'content-length')
-      this.#socket.write(isEmpty ? `${head}Content-Length: 0\r\n\r\n` : `${head}\r\n`, 'latin1')
+    if (body === null || hasSmallBody(request)) {
+      draft.send(this.#socket)
+      request.sent?.()
       this.#awaitHead()
-      return
-    }
-    const hasLength = has(request.headers, 'content-length')
-    if (Buffer.isBuffer(body)) {
-      writeBoth(this.#socket, hasLength ? `${head}\r\n` : `${head}Content-Length: ${body.length}\r\n\r\n`, body, request.sent)
+    } else if (Buffer.isBuffer(body)) {
+      // The two are one write.
+      draft.keep()
+      this.#socket.cork()
+      draft.send(this.#socket)
+      this.#socket.write(body, request.sent)
+      this.#socket.uncork()
       this.#awaitHead()
     } else {
-      this.#socket.write(hasLength ? `${head}\r\n` : `${head}Transfer-Encoding: chunked\r\n\r\n`, 'latin1')
-      const stop = streamBody(this.#socket, body, hasLength, (error) => this.#sent(error))
+      draft.send(this.#socket)
+      const stop = streamBody(this.#socket, body, hasLength(request), (error) => this.#sent(error))
       this.#sending = { body, stop }
     }
   }
@@ -252,29 +238,5 @@ export class ClientConnection implements Carrier, Reader, Sender {
   }
 }
 
-/** As one packet, if there is room for both in it. */
-function writeBoth(socket: Socket, head: string, body: Buffer, sent: (() => void) | undefined): void {
-  if (body.length <= SMALL) {
-    const both = Buffer.allocUnsafe(head.length + body.length)
-    both.write(head, 'latin1')
-    body.copy(both, head.length)
-    socket.write(both)
-    sent?.()
-  } else {
-    socket.cork()
-    socket.write(head, 'latin1')
-    socket.write(body, sent)
-    socket.uncork()
-  }
-}
-
 const headIsLate = (connection: ClientConnection): void => connection.headIsLate()
 const bodyIsLate = (connection: ClientConnection): void => connection.bodyIsLate()
-
-function has(headers: readonly string[], name: string): boolean {
-  for (let i = 0; i < headers.length; i += 2) {
-    const candidate = headers[i]!
-    if (candidate.length === name.length && candidate.toLowerCase() === name) return true
-  }
-  return false
-}

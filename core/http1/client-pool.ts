@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net'
 import type { AnswerListener } from './answer-listener.ts'
-import { ClientConnection, type Keeper, type OutgoingRequest } from './client-connection.ts'
+import { ClientConnection, type Keeper } from './client-connection.ts'
 import type { Opened } from './connector.ts'
+import type { Draft } from './draft.ts'
 import { WireError } from './errors.ts'
+import { draftRequest, type OutgoingRequest } from './outgoing-request.ts'
 import { FOR_GOOD } from './read-buffer.ts'
 import { readBy } from './reading.ts'
-import { writeRequestHead } from './request-head.ts'
 
 /** How long an idle connection is kept if the other side says nothing, and at most, in milliseconds. */
 const IDLE_MS = 4000
@@ -39,23 +40,24 @@ export class ClientPool implements Keeper {
 
   /** Sends a request; `listener` hears what comes of it. `fresh`: on a connection that no other request was on. */
   send(request: OutgoingRequest, listener: AnswerListener, fresh = false): void {
-    let head: string
+    let draft: Draft
     try {
-      head = writeRequestHead(request)
+      draft = draftRequest(request)
     } catch (thrown) {
       listener.onError(thrown as Error)
       return
     }
     for (let connection = fresh ? undefined : this.#idle.pop(); connection; connection = this.#idle.pop()) {
       if (connection.usable) {
-        connection.sendSoon(head, request, listener)
+        connection.sendSoon(draft, request, listener)
         return
       }
       connection.destroy()
     }
+    draft.keep()
     this.#connect((error, socket) => {
       if (!socket) listener.onError(error ?? new WireError('CLOSED', 'no connection'))
-      else this.#opened(socket).send(head, request, listener)
+      else this.#opened(socket).send(draft, request, listener)
     })
   }
 

@@ -1,5 +1,6 @@
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import { Draft } from './draft.ts'
 import { isName, NOT_IN_VALUE } from './syntax.ts'
 import { flushAtEndOfTurn, type Sender } from './turn.ts'
 
@@ -50,11 +51,11 @@ export class LaneResponse extends ServerResponse implements Sender {
   readonly #owner: ResponseOwner
   #isShort = false
   #hasBody = true
-  /** What has to be sent before anything else. */
-  #head = ''
   /** What is sent at the end of the turn. */
-  #pending: Buffer | undefined
-  /** Whether it is flushed then. */
+  #draft: Draft | undefined
+  /** Whether that is a head which waits for what follows it. */
+  #isHeld = false
+  /** Whether it is flushed at the end of the turn. */
   #isQueued = false
 
   constructor(request: IncomingMessage, owner: ResponseOwner, keepAlive: boolean, keepAliveMs: number) {
@@ -79,7 +80,7 @@ export class LaneResponse extends ServerResponse implements Sender {
     const raw = Array.isArray(reason) ? reason : headers
     const isWhole = Array.isArray(raw) && !this.headersSent && this.getHeaderNames().length === 0
     const text = typeof reason === 'string' ? reason : (STATUS_CODES[status] ?? 'unknown')
-    const head = isWhole ? this.#headOf(status, text, raw as readonly string[]) : undefined
+    const head = isWhole ? this.#headOf(status, text, raw) : undefined
     if (head === undefined) {
       this.#inherit()
       return super.writeHead(status, reason as string, headers)
@@ -87,19 +88,24 @@ export class LaneResponse extends ServerResponse implements Sender {
     this.#isShort = true
     this.statusCode = status
     this.statusMessage = text
-    this.#head = head
     this.#state._header = head
+    this.#draft = new Draft()
+    this.#draft.text(head)
+    this.#isHeld = true
+    this.#queue()
     return this
   }
 
   /** @returns undefined when node:http has to do it. */
-  #headOf(status: number, reason: string, headers: readonly string[]): string | undefined {
+  #headOf(status: number, reason: string, headers: readonly OutgoingHttpHeader[]): string | undefined {
+    if (!(status >= 100 && status <= 999) || NOT_IN_VALUE.test(reason)) return undefined
     let head = `HTTP/1.1 ${status} ${reason}\r\n`
     let [hasLength, hasDate] = [false, false]
     for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i]!
-      const value = headers[i + 1]!
-      if (!isName(name) || NOT_IN_VALUE.test(value)) return undefined
+      const name = String(headers[i])
+      const value = headers[i + 1]
+      if (!isName(name) || value === undefined || Array.isArray(value)) return undefined
+      if (NOT_IN_VALUE.test(String(value))) return undefined
       switch (name.length) {
         case 4:
           hasDate ||= name.toLowerCase() === 'date'
@@ -117,9 +123,8 @@ export class LaneResponse extends ServerResponse implements Sender {
     }
     if (!hasDate) head += `Date: ${httpDate()}\r\n`
     if (this.shouldKeepAlive) {
-      head += 'Connection: keep-alive\r\n'
       const seconds = Math.floor(this.#state._keepAliveTimeout / 1000)
-      if (seconds > 0) head += `Keep-Alive: timeout=${seconds}\r\n`
+      head += seconds > 0 ? `Connection: keep-alive\r\nKeep-Alive: timeout=${seconds}\r\n` : 'Connection: keep-alive\r\n'
     } else head += 'Connection: close\r\n'
     this.#hasBody = status !== 204 && status !== 304 && this.req.method !== 'HEAD'
     this.chunkedEncoding = this.#hasBody && !hasLength
@@ -136,34 +141,37 @@ export class LaneResponse extends ServerResponse implements Sender {
     const isNothing = bytes.length === 0 || this.destroyed || this.finished || !this.#hasBody
     if (written && (isNothing || bytes.length <= SMALL)) process.nextTick(written)
     if (isNothing) return true
-    const before = this.chunkedEncoding ? `${this.#head}${bytes.length.toString(16)}\r\n` : this.#head
-    const after = this.chunkedEncoding ? '\r\n' : ''
-    this.#head = ''
-    if (bytes.length <= SMALL) return this.#writeSmall(before, bytes, after)
+    const draft = this.#release()
+    const isSmall = bytes.length <= SMALL
+    if (this.chunkedEncoding) draft.text(`${bytes.length.toString(16)}\r\n`)
+    if (isSmall) {
+      draft.add(bytes)
+      if (this.chunkedEncoding) draft.text('\r\n')
+      if (draft.length > SMALL) this.#sendDraft()
+      return !this.#socket.writableNeedDrain
+    }
     const socket = this.#socket
+    // All of them are one write.
+    draft.keep()
     socket.cork()
-    this.#sendPending()
-    if (before !== '') socket.write(before, 'latin1')
+    this.#sendDraft()
     let more = socket.write(bytes, written)
-    if (after !== '') more = socket.write(after, 'latin1')
+    if (this.chunkedEncoding) more = socket.write('\r\n', 'latin1')
     socket.uncork()
     return more
   }
 
-  #writeSmall(before: string, bytes: Buffer, after: string): boolean {
-    const all = Buffer.allocUnsafe(before.length + bytes.length + after.length)
-    all.write(before, 0, 'latin1')
-    bytes.copy(all, before.length)
-    if (after !== '') all.write(after, before.length + bytes.length, 'latin1')
-    this.#add(all)
-    return !this.#socket.writableNeedDrain
+  /** Whether a part of the body of this size is copied when it is written. */
+  copies(size: number): boolean {
+    return this.#isShort && size <= SMALL
   }
 
-  /** What follows often comes in the same turn. */
-  #add(bytes: Buffer): void {
-    this.#pending = this.#pending ? Buffer.concat([this.#pending, bytes]) : bytes
-    if (this.#pending.length > SMALL) this.#sendPending()
+  /** What is sent at the end of the turn, from here on with the head. */
+  #release(): Draft {
+    this.#isHeld = false
     this.#queue()
+    this.#draft ??= new Draft()
+    return this.#draft
   }
 
   #queue(): void {
@@ -172,16 +180,17 @@ export class LaneResponse extends ServerResponse implements Sender {
     flushAtEndOfTurn(this)
   }
 
-  #sendPending(): void {
-    const pending = this.#pending
-    this.#pending = undefined
-    if (pending && !this.#socket.destroyed) this.#socket.write(pending)
+  #sendDraft(): void {
+    const draft = this.#draft
+    this.#draft = undefined
+    if (draft && draft.length > 0 && !this.#socket.destroyed) draft.send(this.#socket)
   }
 
   /** Sends what was written in this turn; after the last of it the response is done. */
   flush(): void {
     this.#isQueued = false
-    this.#sendPending()
+    if (this.#isHeld) this.#draft?.keep()
+    else this.#sendDraft()
     // If the connection is gone, its end is told by its owner.
     if (!this.#isShort || !this.finished || this.#state._closed || this.#socket.destroyed) return
     if (this.#socket.writableLength === 0) this.done()
@@ -192,7 +201,7 @@ export class LaneResponse extends ServerResponse implements Sender {
   }
 
   override destroy(error?: Error): this {
-    this.#sendPending()
+    if (!this.#isHeld) this.#sendDraft()
     return super.destroy(error)
   }
 
@@ -202,8 +211,7 @@ export class LaneResponse extends ServerResponse implements Sender {
       super.flushHeaders()
       return
     }
-    if (this.#head !== '') this.#add(Buffer.from(this.#head, 'latin1'))
-    this.#head = ''
+    if (this.#isHeld) this.#release()
   }
 
   override end(...args: unknown[]): this {
@@ -217,10 +225,8 @@ export class LaneResponse extends ServerResponse implements Sender {
     const [chunk, encoding] = args
     if (chunk !== undefined && chunk !== null && !isFunction(chunk)) this.write(chunk, encoding)
     this.#state.finished = true
-    const last = this.chunkedEncoding ? `${this.#head}0\r\n${this.#state._trailer}\r\n` : this.#head
-    this.#head = ''
-    if (last !== '') this.#add(Buffer.from(last, 'latin1'))
-    this.#queue()
+    const draft = this.#release()
+    if (this.chunkedEncoding) draft.text(`0\r\n${this.#state._trailer}\r\n`)
     return this
   }
 
@@ -265,3 +271,7 @@ function bytesOf(chunk: unknown, encoding: unknown): Buffer {
 }
 
 const done = (response: LaneResponse): void => response.done()
+
+/** Whether `response` copies parts of its body of this size when they are written, so that nobody else has to. */
+export const copiesParts = (response: ServerResponse, size: number): boolean =>
+  response instanceof LaneResponse && response.copies(size)

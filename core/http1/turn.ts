@@ -1,3 +1,5 @@
+import { forgetDrafts } from './draft.ts'
+
 /** Who holds back what it has to send. */
 export interface Sender {
   /** Sends it. */
@@ -26,6 +28,8 @@ function flushAll(): void {
       process.nextTick(raise, thrown)
     }
   }
+  // What has come meanwhile is for the next turn.
+  if (senders.length === 0) forgetDrafts()
 }
 
 function raise(thrown: unknown): never {

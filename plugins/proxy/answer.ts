@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type HestiaError, onceClosed, returnOf } from 'hestia'
+import { copiesParts, type HestiaError, onceClosed, type Place, returnOf } from 'hestia'
 import { incomingHeaders } from './incoming-headers.ts'
 import { discard } from './request-body.ts'
 import type { Mapping } from './rewrite.ts'
@@ -33,8 +33,8 @@ export interface Answer {
   head(status: number, reason: string, headers: RawHeaders, mapping: Mapping | undefined, source: Source): boolean
   /** No more comes for now: what is held back to be sent with it goes out. */
   flush(): void
-  /** Part of the body. Answers false when no more should come for now. */
-  data(chunk: Buffer): boolean
+  /** Part of the body, which lies at `place` until this returns. Answers false when no more should come for now. */
+  data(part: Buffer, place: Place): boolean
   end(trailers: RawHeaders): void
   /** The service takes the body of a request that asked before sending it. */
   proceed(): void
@@ -135,13 +135,14 @@ export class ClientAnswer implements Answer {
     return isEventStream
   }
 
-  data(chunk: Buffer): boolean {
+  data(part: Buffer, place: Place): boolean {
     this.#wrote = true
-    const giveBack = returnOf(chunk)
+    const response = this.#response
     // A plugin that has put itself in between may keep what passes.
-    const isTapped = giveBack !== undefined && Object.hasOwn(this.#response, 'write')
-    const more = this.#response.write(chunk, isTapped ? undefined : giveBack)
-    if (!more) this.#response.once('drain', () => this.#source?.resume())
+    const isTapped = Object.hasOwn(response, 'write')
+    const chunk = !isTapped && copiesParts(response, part.length) ? part : place.keep(part)
+    const more = response.write(chunk, isTapped ? undefined : returnOf(chunk))
+    if (!more) response.once('drain', () => this.#source?.resume())
     return more
   }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { AnswerListener, Carrier, Instance, Lease } from 'hestia'
+import type { AnswerListener, Carrier, Instance, Lease, Place } from 'hestia'
 import type { Answer, RawHeaders, Source } from './answer.ts'
 import type { Mapping } from './rewrite.ts'
 
@@ -70,11 +70,11 @@ export class Attempt implements AnswerListener, Source {
     this.#owner.answered(this, status)
   }
 
-  onData(chunk: Buffer): boolean {
+  onData(part: Buffer, place: Place): boolean {
     if (this.#over) return true
-    this.size += chunk.length
+    this.size += part.length
     if (this.lease.kind === 'stream') this.lease.touch()
-    return this.#answer.data(chunk)
+    return this.#answer.data(part, place)
   }
 
   onLull(): void {

@@ -1,4 +1,4 @@
-import { type CollectedResponse, HestiaError } from 'hestia'
+import { type CollectedResponse, HestiaError, type Place } from 'hestia'
 import type { Answer, RawHeaders } from './answer.ts'
 import { incomingHeaders } from './incoming-headers.ts'
 
@@ -50,12 +50,12 @@ export class Collector implements Answer {
     return isEventStream
   }
 
-  data(chunk: Buffer): boolean {
-    this.#size += chunk.length
+  data(part: Buffer, place: Place): boolean {
+    this.#size += part.length
     if (this.#size > this.#limit) {
       const message = `The answer has more than the ${this.#limit} bytes that may be kept in memory; ask the service directly.`
       this.fail(new HestiaError('upstream_failed', { message, fields: { limit: this.#limit } }))
-    } else this.#chunks.push(chunk)
+    } else this.#chunks.push(place.keep(part))
     return true
   }
 

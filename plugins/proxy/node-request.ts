@@ -1,6 +1,6 @@
 import { type ClientRequest, type IncomingMessage, request as makeRequest } from 'node:http'
 import type { Socket } from 'node:net'
-import { type Carrier, WireError } from 'hestia'
+import { type Carrier, FOR_GOOD, WireError } from 'hestia'
 import type { Attempt } from './attempt.ts'
 import type { RequestBody } from './request-body.ts'
 import type { Upstream } from './upstreams.ts'
@@ -148,7 +148,7 @@ class Exchanged implements Carrier {
     // Answered without the body having been asked for: nobody will send it.
     response
       .on('data', (chunk: Buffer) => {
-        if (!attempt.onData(chunk)) response.pause()
+        if (!attempt.onData(chunk, FOR_GOOD)) response.pause()
       })
       .on('end', () => {
         attempt.onComplete(response.rawTrailers)

@@ -1,4 +1,4 @@
-import type { FrontDoor, HestiaError, RequestView } from 'hestia'
+import { FOR_GOOD, type FrontDoor, type HestiaError, type Place, type RequestView } from 'hestia'
 import type { Answer, RawHeaders, Source } from './answer.ts'
 import type { Mapping } from './rewrite.ts'
 
@@ -77,11 +77,11 @@ export class PatientAnswer implements Answer, Source {
     this.#inner.flush()
   }
 
-  data(chunk: Buffer): boolean {
+  data(part: Buffer, place: Place): boolean {
     const kept = this.#kept
-    if (!kept) return this.#write(chunk)
-    kept.size += chunk.length
-    if (kept.size <= MAX_KEPT) kept.chunks.push(chunk)
+    if (!kept) return this.#write(part, place)
+    kept.size += part.length
+    if (kept.size <= MAX_KEPT) kept.chunks.push(place.keep(part))
     return true
   }
 
@@ -116,8 +116,8 @@ export class PatientAnswer implements Answer, Source {
     this.#write(Buffer.from(`data: ${JSON.stringify(event)}\n\n`))
   }
 
-  #write(bytes: Buffer): boolean {
-    const more = this.#inner.data(bytes)
+  #write(bytes: Buffer, place: Place = FOR_GOOD): boolean {
+    const more = this.#inner.data(bytes, place)
     this.#full = !more
     return more
   }

@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net'
 import { connect, createServer } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import type { OutgoingRequest } from '../../../core/http1/client-connection.ts'
 import { ClientPool } from '../../../core/http1/client-pool.ts'
+import type { OutgoingRequest } from '../../../core/http1/outgoing-request.ts'
 import { onread } from '../../../core/http1/reading.ts'
 
 /** What a client made of an answer; undefined when it refused it. */

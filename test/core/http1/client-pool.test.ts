@@ -3,8 +3,9 @@ import { connect as open, type Socket } from 'node:net'
 import { PassThrough, type Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import type { AnswerListener, Carrier } from '../../../core/http1/answer-listener.ts'
-import type { OutgoingRequest } from '../../../core/http1/client-connection.ts'
 import { ClientPool } from '../../../core/http1/client-pool.ts'
+import type { OutgoingRequest } from '../../../core/http1/outgoing-request.ts'
+import type { Place } from '../../../core/http1/read-buffer.ts'
 import { onread } from '../../../core/http1/reading.ts'
 import { until } from '../../helpers/until.ts'
 import { deadPort, rawUpstream } from '../../helpers/upstream.ts'
@@ -24,8 +25,8 @@ class Heard implements AnswerListener {
   onHeaders(status: number, headers: readonly string[], reason: string): void {
     this.heads.push({ status, headers, reason })
   }
-  onData(chunk: Buffer): boolean {
-    this.chunks.push(chunk)
+  onData(part: Buffer, place: Place): boolean {
+    this.chunks.push(place.keep(part))
     return !this.full
   }
   onLull(): void {}

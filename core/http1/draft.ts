@@ -1,0 +1,105 @@
+import type { Socket } from 'node:net'
+
+/** What is sent in a turn of the event loop has room in it, as a rule, in bytes. */
+const SIZE = 256 * 1024
+
+/** So much text is written sooner by a loop than by a call that leaves JavaScript. */
+const SHORT = 24
+
+/** What Node has, and its types do not. */
+interface Writable extends Buffer {
+  latin1Write(text: string, at: number): number
+}
+
+/** Where all drafts of a turn lie, one behind the other. */
+let slab = Buffer.allocUnsafeSlow(SIZE) as Writable
+/** Where the next one begins. */
+let tip = 0
+let turn = 0
+
+/** One that has no drafts in it yet. */
+function renew(size: number): void {
+  slab = Buffer.allocUnsafeSlow(Math.max(SIZE, size)) as Writable
+  tip = 0
+}
+
+/** The turn is over: what was not kept is no draft any more, and what it lay in is used anew. */
+export function forgetDrafts(): void {
+  tip = 0
+  turn++
+}
+
+/**
+ * Bytes that are put together in one turn of the event loop, to be sent at its end: in memory that is used again in each turn,
+ * as new memory for each answer would cost more than what is written to it. Whatever is not sent until then has to be kept.
+ */
+export class Draft {
+  #bytes: Buffer = slab
+  #from = tip
+  #to = tip
+  /** In which it was begun; undefined: it lies in memory of its own. */
+  #turn: number | undefined = turn
+
+  get length(): number {
+    return this.#to - this.#from
+  }
+
+  /** Adds text, one byte for each character: only of characters up to U+00FF. */
+  text(text: string): void {
+    const { length } = text
+    this.#reserve(length)
+    if (length > SHORT) slab.latin1Write(text, tip)
+    else for (let i = 0; i < length; i++) slab[tip + i] = text.charCodeAt(i)
+    this.#advance(tip + length)
+  }
+
+  /** Adds a copy of `part`. */
+  add(part: Uint8Array): void {
+    this.#reserve(part.length)
+    slab.set(part, tip)
+    this.#advance(tip + part.length)
+  }
+
+  /** Room for `size` more bytes at the tip of the slab, behind what is there; that moves if anything else stands between. */
+  #reserve(size: number): void {
+    this.#check()
+    if (this.#bytes === slab && this.#to === tip && tip + size <= slab.length) return
+    const { length } = this
+    if (tip + length + size > slab.length) renew(length + size)
+    this.#bytes.copy(slab, tip, this.#from, this.#to)
+    this.#bytes = slab
+    this.#turn = turn
+    this.#from = tip
+    this.#advance(tip + length)
+  }
+
+  #advance(to: number): void {
+    this.#to = to
+    tip = to
+  }
+
+  /** Somebody else's bytes may stand there by now. */
+  #check(): void {
+    if (this.#turn !== undefined && this.#turn !== turn) throw new Error('a draft was used after its turn')
+  }
+
+  /** It shall outlast the turn. */
+  keep(): void {
+    this.#check()
+    if (this.#turn === undefined) return
+    this.#bytes = Buffer.from(this.#bytes.subarray(this.#from, this.#to))
+    this.#from = 0
+    this.#to = this.#bytes.length
+    this.#turn = undefined
+  }
+
+  /** Writes it to a socket, for good. @returns whether that takes more. */
+  send(socket: Socket): boolean {
+    this.#check()
+    // It would lie there for longer than it stays what it is.
+    if (socket.writableLength > 0 || 'encrypted' in socket) this.keep()
+    const more = socket.write(this.#bytes.subarray(this.#from, this.#to))
+    if (this.#bytes === slab && socket.writableLength > 0) renew(0)
+    return more
+  }
+}
