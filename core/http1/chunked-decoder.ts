@@ -5,6 +5,17 @@ import { parseHeaderLines } from './syntax.ts'
 const MAX_SIZE_LINE = 1024
 const MAX_TRAILERS = 16 * 1024
 
+const CR = 13
+const LF = 10
+/** No such thing there. */
+const NONE = -1
+/** Of each byte its value as a hexadecimal digit. */
+const DIGITS = Int8Array.from({ length: 256 }, (_, byte) => {
+  const value = Number.parseInt(String.fromCharCode(byte), 16)
+  return Number.isNaN(value) ? NONE : value
+})
+const MOST_DIGITS = 13
+
 const SIZE_LINE = /^([0-9a-fA-F]{1,13})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/
 
 const bad = (message: string): WireError => new WireError('BAD_ANSWER', message)
@@ -43,13 +54,41 @@ export class ChunkedDecoder {
         if (this.#left === 0) this.#state = 'end of data'
         sink.take(bytes.subarray(at, end))
         at = end
-      } else at = this.#takeLine(bytes, at)
+      } else {
+        const next = this.#line === '' ? this.#takePlain(bytes, at) : NONE
+        at = next === NONE ? this.#takeLine(bytes, at) : next
+      }
     }
     return at
   }
 
+  /** What nearly always stands there, whole: a size without an extension, or the end of a chunk. @returns where it ends. */
+  #takePlain(bytes: Buffer, at: number): number {
+    if (this.#state === 'end of data') {
+      if (bytes[at] !== CR || bytes[at + 1] !== LF) return NONE
+      this.#state = 'size'
+      return at + 2
+    }
+    if (this.#state !== 'size') return NONE
+    let size = 0
+    let end = at
+    for (const last = Math.min(bytes.length, at + MOST_DIGITS); end < last; end++) {
+      const digit = DIGITS[bytes[end]!]!
+      if (digit === NONE) break
+      size = size * 16 + digit
+    }
+    if (end === at || bytes[end] !== CR || bytes[end + 1] !== LF) return NONE
+    this.#begin(size)
+    return end + 2
+  }
+
+  #begin(size: number): void {
+    this.#left = size
+    this.#state = size === 0 ? 'trailers' : 'data'
+  }
+
   #takeLine(bytes: Buffer, at: number): number {
-    const newline = bytes.indexOf(10, at)
+    const newline = bytes.indexOf(LF, at)
     const end = newline === -1 ? bytes.length : newline + 1
     const limit = this.#state === 'trailers' ? MAX_TRAILERS : MAX_SIZE_LINE
     if (this.#line.length + end - at > limit) throw bad('a line of its chunked coding is too long')
@@ -66,8 +105,7 @@ export class ChunkedDecoder {
     if (this.#state === 'size') {
       const size = SIZE_LINE.exec(line.slice(0, -2))?.[1]
       if (size === undefined) throw bad(`${JSON.stringify(line.slice(0, 40))} is no size of a chunk`)
-      this.#left = Number.parseInt(size, 16)
-      this.#state = this.#left === 0 ? 'trailers' : 'data'
+      this.#begin(Number.parseInt(size, 16))
     } else if (this.#state === 'end of data') {
       if (line !== '\r\n') throw bad('a chunk is longer than it says')
       this.#state = 'size'
