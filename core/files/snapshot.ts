@@ -42,14 +42,19 @@ const AT_ONCE = 64
 
 export const EMPTY: Snapshot = { seen: new Map(), folders: new Map(), errors: [] }
 
+/** How fast to look: while there is time, at one file after the other, which disturbs nobody; may change meanwhile. */
+export interface Pace {
+  hurried: boolean
+}
+
 /** Looks at all targets. Content is read only of files whose inode, size or times differ from those in `before`. */
-export async function takeSnapshot(targets: Targets, before: Snapshot): Promise<Snapshot> {
+export async function takeSnapshot(targets: Targets, before: Snapshot, pace: Readonly<Pace>): Promise<Snapshot> {
   const walk: Walk = { files: new Set(targets.files), folders: new Map(), unread: [], errors: [] }
   await Promise.all(targets.folders.map((folder) => walkFolder(folder, 0, new Set(), walk)))
   const seen = new Map<string, Seen>()
   for (const [path, known] of before.seen) if (walk.unread.some((folder) => isBelow(folder, path))) seen.set(path, known)
   const rest = walk.files.values()
-  const lookAtRest = async (): Promise<void> => {
+  const lookAtRest = async (untilHurried: boolean): Promise<void> => {
     for (const path of rest) {
       const known = before.seen.get(path)
       try {
@@ -58,9 +63,11 @@ export async function takeSnapshot(targets: Targets, before: Snapshot): Promise<
         walk.errors.push(error)
         if (known) seen.set(path, known)
       }
+      if (untilHurried && pace.hurried) return
     }
   }
-  await Promise.all(Array.from({ length: AT_ONCE }, lookAtRest))
+  if (!pace.hurried) await lookAtRest(true)
+  await Promise.all(Array.from({ length: AT_ONCE }, () => lookAtRest(false)))
   return { seen, folders: walk.folders, errors: walk.errors }
 }
 

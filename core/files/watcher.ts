@@ -1,6 +1,6 @@
 import { basename, dirname, resolve } from 'node:path'
 import { type HintSource, Hints } from './hints.ts'
-import { EMPTY, folderInode, isBelow, type Snapshot, type Targets, takeSnapshot } from './snapshot.ts'
+import { EMPTY, folderInode, isBelow, type Pace, type Snapshot, type Targets, takeSnapshot } from './snapshot.ts'
 
 type Hashes = ReadonlyMap<string, string | undefined>
 
@@ -25,7 +25,7 @@ export interface WatcherOptions {
 }
 
 /** Scans without any hint take one part in so many of the time ... */
-const POLL_SHARE = 200
+const POLL_SHARE = 100
 /** ... as long as this does not make them rarer than that, in milliseconds. */
 const RAREST_POLL_MS = 10_000
 
@@ -49,6 +49,8 @@ export class Watcher {
   #poll: NodeJS.Timeout | undefined
   /** How long the last look at everything took, in milliseconds. */
   #scanMs = 0
+  /** Of the scan that runs or comes next: nobody waits for one without a hint. */
+  #pace: Pace = { hurried: true }
   #told: ReadonlySet<string> = new Set()
   #closed = false
 
@@ -68,6 +70,7 @@ export class Watcher {
    */
   watch({ folders, files, known = new Map<string, string>() }: WatchTargets): Promise<void> {
     const targets = { folders: folders.map((path) => resolve(path)), files: files.map((path) => resolve(path)) }
+    this.#pace.hurried = true
     return this.#inTurn(async () => {
       const before = this.#targets
       this.#targets = targets
@@ -77,6 +80,11 @@ export class Watcher {
 
   /** Scans now. Fulfilled when all that was changed before the call is reported. */
   scan(): Promise<void> {
+    this.#pace.hurried = true
+    return this.#queue()
+  }
+
+  #queue(): Promise<void> {
     this.#queued ??= this.#inTurn(async () => {
       this.#queued = undefined
       this.#firstHint = undefined
@@ -117,7 +125,10 @@ export class Watcher {
     clearTimeout(this.#poll)
     if (this.#closed || this.#pollMs === 0) return
     const pause = Math.max(this.#pollMs, Math.min(this.#scanMs * POLL_SHARE, RAREST_POLL_MS))
-    this.#poll = setTimeout(() => void this.scan(), pause).unref()
+    this.#poll = setTimeout(() => {
+      this.#pace = { hurried: false }
+      void this.#queue()
+    }, pause).unref()
   }
 
   /** What was not watched `before` is compared with `known`, or else taken as it is. */
@@ -125,7 +136,7 @@ export class Watcher {
     const changed = new Set<string>()
     for (let again = true; again; ) {
       const beganAt = performance.now()
-      const snapshot = await takeSnapshot(this.#targets, this.#snapshot)
+      const snapshot = await takeSnapshot(this.#targets, this.#snapshot, this.#pace)
       this.#scanMs = performance.now() - beganAt
       const past = this.#snapshot.seen
       for (const path of new Set([...past.keys(), ...snapshot.seen.keys(), ...known.keys()])) {

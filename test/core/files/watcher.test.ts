@@ -16,6 +16,7 @@ import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { contentHash } from '../../../core/files/content-hash.ts'
+import { EMPTY, takeSnapshot } from '../../../core/files/snapshot.ts'
 import { Watcher, type WatcherOptions, type WatchTargets } from '../../../core/files/watcher.ts'
 import { until } from '../../helpers/until.ts'
 
@@ -296,6 +297,25 @@ t.test('scan() reports at once; polling sees what nothing hinted at', async (t) 
   save('s/a.ts', '3')
   await until(() => polled.length > 0, 'the poll')
   t.same(polled, [at('s/a.ts')])
+})
+
+t.test('a look for which there is time takes one file after the other, until it is hurried; it sees the same', async (t) => {
+  const names = Array.from({ length: 90 }, (_, i) => `${i}.ts`)
+  const dir = t.testdir(Object.fromEntries(names.map((name) => [name, name])))
+  const targets = { folders: [dir], files: [join(dir, 'missing.yml')] }
+  const hurried = await takeSnapshot(targets, EMPTY, { hurried: true })
+  t.equal(hurried.seen.size, 91)
+  for (const hurriedAfter of [0, 1, 40, 90, 91, 1000]) {
+    let looks = 0
+    const pace = {
+      get hurried() {
+        return ++looks > hurriedAfter
+      },
+    }
+    const { seen } = await takeSnapshot(targets, EMPTY, pace)
+    t.same([...seen].sort(), [...hurried.seen].sort(), `hurried after ${hurriedAfter}`)
+    t.equal(looks, Math.min(hurriedAfter + 1, 92), 'after each file it was asked whether there still is time')
+  }
 })
 
 t.test('errors of onChange are told and kill nothing', async (t) => {
