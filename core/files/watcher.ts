@@ -24,10 +24,10 @@ export interface WatcherOptions {
   readonly onError?: (error: unknown) => void
 }
 
-/** Scans without any hint take one part in so many of the time ... */
-const POLL_SHARE = 100
-/** ... as long as this does not make them rarer than that, in milliseconds. */
-const RAREST_POLL_MS = 10_000
+/** A scan is followed by so many times its own time without another one for which there is no hint ... */
+const PAUSE = 100
+/** ... but by no more than this, in milliseconds. */
+const LONGEST_PAUSE_MS = 10_000
 
 /**
  * Reports files whose content is another than before: changed, new or gone. Events are hints, the truth is a scan by
@@ -97,6 +97,7 @@ export class Watcher {
   /** Reports nothing any more; fulfilled when a running scan has ended and nothing is listened to. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#pace.hurried = true
     clearTimeout(this.#timer)
     clearTimeout(this.#poll)
     await this.#running
@@ -115,7 +116,11 @@ export class Watcher {
   /** Runs one thing after the other; what fails is told, and the next one runs all the same. */
   #inTurn(work: () => Promise<void>): Promise<void> {
     this.#running = this.#running
-      .then(() => (this.#closed ? undefined : work()))
+      .then(() => {
+        // It would take the hurry from what waits behind this.
+        clearTimeout(this.#poll)
+        return this.#closed ? undefined : work()
+      })
       .catch(this.#onError)
       .finally(() => this.#schedulePoll())
     return this.#running
@@ -124,7 +129,7 @@ export class Watcher {
   #schedulePoll(): void {
     clearTimeout(this.#poll)
     if (this.#closed || this.#pollMs === 0) return
-    const pause = Math.max(this.#pollMs, Math.min(this.#scanMs * POLL_SHARE, RAREST_POLL_MS))
+    const pause = Math.max(this.#pollMs, Math.min(this.#scanMs * PAUSE, LONGEST_PAUSE_MS))
     this.#poll = setTimeout(() => {
       this.#pace = { hurried: false }
       void this.#queue()

@@ -1,5 +1,5 @@
 import { KEY_SCAN_WASM } from './key-scan-wasm.ts'
-import { type SearchedKey, searchedKey } from './searched-key.ts'
+import { searchedKey } from './searched-key.ts'
 
 /**
  * Whether a key of a JSON object may stand somewhere in bytes, as fast as memory is read. Searches of Node stop at each first byte
@@ -13,8 +13,6 @@ const BACKSLASH = 0x5c
 const PIECE = 48 * 1024
 /** How many bytes behind a place belong to what is searched for there. */
 const BEHIND = 3
-/** Names that the search can look for: printable ASCII that can be written as itself and as one kind of escape only. */
-const SEARCHABLE = /^[ !#-.0-[\]-~]{2,}$/
 
 /** What is used of WebAssembly here: its types come with those of browsers only. */
 declare const WebAssembly: {
@@ -47,9 +45,8 @@ function loaded(): Search | undefined {
 export function mayHoldKey(bytes: Buffer, from: number, name: string): boolean {
   if (!search) return true
   const searched = searchedKey(name)
-  if (pattern.of !== searched) pattern = new Pattern(searched)
-  const { isSearchable, key, low, high } = pattern
-  if (!isSearchable) return true
+  if (!searched.isSearchable) return true
+  const { start: key, low, high } = searched
   for (let start = from; start < bytes.length; start += PIECE) {
     memory.set(bytes.subarray(start, start + PIECE + BEHIND))
     const end = Math.min(PIECE, bytes.length - start)
@@ -60,28 +57,6 @@ export function mayHoldKey(bytes: Buffer, from: number, name: string): boolean {
   }
   return false
 }
-
-/** What is searched for the sake of a name. */
-class Pattern {
-  readonly of: SearchedKey
-  readonly isSearchable: boolean
-  /** The first four bytes of the key, as a little-endian number. */
-  readonly key: number
-  /** The least and the greatest first digit, as bytes, that the codes of the letters of the name have: from `2` to `7`. */
-  readonly low: number
-  readonly high: number
-
-  constructor(of: SearchedKey) {
-    this.of = of
-    this.isSearchable = SEARCHABLE.test(of.name)
-    this.key = this.isSearchable ? of.bytes.readInt32LE() : 0
-    const digits = Array.from(of.name, (letter) => 0x30 + (letter.charCodeAt(0) >> 4))
-    this.low = Math.min(0x37, ...digits)
-    this.high = Math.max(0x32, ...digits)
-  }
-}
-
-let pattern = new Pattern(searchedKey('model'))
 
 /** Whether the `u` at `at` may belong to an escape, `\u00` and two more digits, that stands for a letter of `name`. */
 function isEscapeOf(bytes: Buffer, at: number, name: string): boolean {

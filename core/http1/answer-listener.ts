@@ -4,7 +4,7 @@ import type { Place } from './read-buffer.ts'
 export interface Carrier {
   /** Ends the connection, and the request of `listener` with it, if that is the one on it. Nothing is told any more. */
   abort(listener: AnswerListener): void
-  /** Goes on after `onData` has answered false to `listener`. */
+  /** Goes on after `onPart` has answered false to `listener`. */
   resume(listener: AnswerListener): void
 }
 
@@ -18,7 +18,7 @@ export interface AnswerListener {
    */
   onHeaders(status: number, headers: readonly string[], reason: string): void
   /** Part of the body, which lies at `place` until this returns. False: no more for now, please. */
-  onData(part: Buffer, place: Place): boolean
+  onPart(part: Buffer, place: Place): boolean
   /** Nothing more is there for now, though the answer is not whole: what was held back to go out with it should go. */
   onLull(): void
   onComplete(trailers: readonly string[]): void

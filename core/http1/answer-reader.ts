@@ -57,7 +57,7 @@ export class AnswerReader implements BodySink {
 
   take(part: Buffer): void {
     if (part.length === 0 || this.#over) return
-    if (!this.#listener.onData(part, this.#place)) this.#more = false
+    if (!this.#listener.onPart(part, this.#place)) this.#more = false
   }
 
   /**

@@ -7,19 +7,26 @@ const SIZE = 256 * 1024
 const SHORT = 24
 
 /** What Node has, and its types do not. */
-interface Writable extends Buffer {
+interface Latin1Buffer extends Buffer {
   latin1Write(text: string, at: number): number
 }
 
+const WAS_FULL = Symbol('was full')
+
+/** A connection whose other side does not always keep up: it would take new memory each time. */
+interface Slow {
+  [WAS_FULL]?: true
+}
+
 /** Where all drafts of a turn lie, one behind the other. */
-let slab = Buffer.allocUnsafeSlow(SIZE) as Writable
+let slab = Buffer.allocUnsafeSlow(SIZE) as Latin1Buffer
 /** Where the next one begins. */
 let tip = 0
 let turn = 0
 
 /** One that has no drafts in it yet. */
 function renew(size: number): void {
-  slab = Buffer.allocUnsafeSlow(Math.max(SIZE, size)) as Writable
+  slab = Buffer.allocUnsafeSlow(Math.max(SIZE, size)) as Latin1Buffer
   tip = 0
 }
 
@@ -93,13 +100,18 @@ export class Draft {
     this.#turn = undefined
   }
 
-  /** Writes it to a socket, for good. @returns whether that takes more. */
-  send(socket: Socket): boolean {
+  /** Writes it to a socket, for good. */
+  send(socket: Socket & Slow): void {
     this.#check()
-    // It would lie there for longer than it stays what it is.
-    if (socket.writableLength > 0 || 'encrypted' in socket) this.keep()
-    const more = socket.write(this.#bytes.subarray(this.#from, this.#to))
-    if (this.#bytes === slab && socket.writableLength > 0) renew(0)
-    return more
+    if (isLong(socket)) this.keep()
+    socket.write(this.#bytes.subarray(this.#from, this.#to))
+    if (this.#bytes !== slab || socket.writableLength === 0) return
+    // It lies there until all of it has gone out.
+    renew(0)
+    socket[WAS_FULL] = true
   }
 }
+
+/** Whether what is written to it may be needed for longer than it stays what it is: it waits, is encrypted, or is looked at. */
+const isLong = (socket: Socket & Slow): boolean =>
+  socket.writableLength > 0 || socket[WAS_FULL] === true || 'encrypted' in socket || Object.hasOwn(socket, 'write')

@@ -50,6 +50,8 @@ export class LaneResponse extends ServerResponse implements Sender {
   readonly #socket: Socket
   readonly #owner: ResponseOwner
   #isShort = false
+  /** Whether it is node:http's, which it is for good. */
+  #isInherited = false
   #hasBody = true
   /** What is sent at the end of the turn. */
   #draft: Draft | undefined
@@ -78,7 +80,7 @@ export class LaneResponse extends ServerResponse implements Sender {
 
   override writeHead(status: number, reason?: string | Headers, headers?: Headers): this {
     const raw = Array.isArray(reason) ? reason : headers
-    const isWhole = Array.isArray(raw) && !this.headersSent && this.getHeaderNames().length === 0
+    const isWhole = Array.isArray(raw) && !this.#isInherited && !this.headersSent && this.getHeaderNames().length === 0
     const text = typeof reason === 'string' ? reason : (STATUS_CODES[status] ?? 'unknown')
     const head = isWhole ? this.#headOf(status, text, raw) : undefined
     if (head === undefined) {
@@ -98,7 +100,7 @@ export class LaneResponse extends ServerResponse implements Sender {
 
   /** @returns undefined when node:http has to do it. */
   #headOf(status: number, reason: string, headers: readonly OutgoingHttpHeader[]): string | undefined {
-    if (!(status >= 100 && status <= 999) || NOT_IN_VALUE.test(reason)) return undefined
+    if (!Number.isInteger(status) || status < 200 || status > 999 || NOT_IN_VALUE.test(reason)) return undefined
     let head = `HTTP/1.1 ${status} ${reason}\r\n`
     let [hasLength, hasDate] = [false, false]
     for (let i = 0; i < headers.length; i += 2) {
@@ -232,7 +234,8 @@ export class LaneResponse extends ServerResponse implements Sender {
 
   /** From here on it is node:http's. */
   #inherit(): void {
-    if (this.destroyed || (this.#socket as { _httpMessage?: unknown })._httpMessage === this) return
+    if (this.destroyed || this.#isInherited) return
+    this.#isInherited = true
     this.assignSocket(this.#socket)
     this.once('finish', () => {
       this.detachSocket(this.#socket)

@@ -1,5 +1,5 @@
 import type { FastifyInstance, HTTPMethods } from 'fastify'
-import { type Config, definePlugin, type FrontDoor, type Report, type RequestView, type Resolution } from 'hestia'
+import { type Config, definePlugin, type FrontDoor, leaveBodies, type Report, type RequestView, type Resolution } from 'hestia'
 import { ModelRouterOptions } from '../../schemas/model-router.ts'
 import { pathBelow } from './address.ts'
 import { Catalogue, declares, namesOf, ownName } from './catalogue.ts'
@@ -77,10 +77,8 @@ export default definePlugin({
   },
 })
 
-/** Bodies pass as they come; nobody parses them. */
 function forwardAll(scope: FastifyInstance, paths: readonly string[], method: HTTPMethods[], door: FrontDoor): void {
-  scope.removeAllContentTypeParsers()
-  if (!scope.hasContentTypeParser('*')) scope.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  leaveBodies(scope)
   for (const url of paths) {
     const { schema, config } = describeDoor(url, method.includes('POST'))
     scope.route({

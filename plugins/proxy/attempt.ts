@@ -70,7 +70,7 @@ export class Attempt implements AnswerListener, Source {
     this.#owner.answered(this, status)
   }
 
-  onData(part: Buffer, place: Place): boolean {
+  onPart(part: Buffer, place: Place): boolean {
     if (this.#over) return true
     this.size += part.length
     if (this.lease.kind === 'stream') this.lease.touch()

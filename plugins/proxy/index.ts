@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { METHODS } from 'node:http'
 import { dirname, resolve } from 'node:path'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { addressOf, definePlugin, errorResponses, FORWARDING_ERRORS, messageOf } from 'hestia'
+import { addressOf, definePlugin, errorResponses, FORWARDING_ERRORS, leaveBodies, messageOf } from 'hestia'
 import { ProxyOptions, ProxyServiceOptions } from '../../schemas/proxy.ts'
 import { refusedRequest } from './account.ts'
 import { makeForward } from './forward.ts'
@@ -62,9 +62,7 @@ function routes(app: FastifyInstance): void {
   // CONNECT never gets here: it asks for a tunnel to a host, not for a resource.
   const methods = METHODS.filter((method) => method !== 'CONNECT')
   for (const method of methods) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
-  app.removeAllContentTypeParsers()
-  // The choice of a pattern is remembered for each media type; for `*`, the type would be parsed anew with each request.
-  app.addContentTypeParser(/^/, (_request, _payload, done) => done(null))
+  leaveBodies(app)
   app.route({
     method: methods,
     url: '/services/:serviceId/*',

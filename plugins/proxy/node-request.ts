@@ -148,7 +148,7 @@ class Exchanged implements Carrier {
     // Answered without the body having been asked for: nobody will send it.
     response
       .on('data', (chunk: Buffer) => {
-        if (!attempt.onData(chunk, FOR_GOOD)) response.pause()
+        if (!attempt.onPart(chunk, FOR_GOOD)) response.pause()
       })
       .on('end', () => {
         attempt.onComplete(response.rawTrailers)

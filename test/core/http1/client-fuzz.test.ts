@@ -103,7 +103,7 @@ const byPool = (pool: ClientPool): Promise<Read> =>
       onHeaders: (status, headers, reason) => {
         read = { status, reason, headers: [...headers], body: '', trailers: [] }
       },
-      onData: (chunk) => {
+      onPart: (chunk) => {
         read!.body += chunk.toString('latin1')
         return true
       },

@@ -25,7 +25,7 @@ class Heard implements AnswerListener {
   onHeaders(status: number, headers: readonly string[], reason: string): void {
     this.heads.push({ status, headers, reason })
   }
-  onData(part: Buffer, place: Place): boolean {
+  onPart(part: Buffer, place: Place): boolean {
     this.chunks.push(place.keep(part))
     return !this.full
   }

@@ -105,3 +105,21 @@ t.test('a draft that is kept outlasts its turn, and grows in a later one; any ot
   await until(() => came().length === 13, 'all of it')
   t.equal(came(), 'kept and more')
 })
+
+t.test('who puts himself before the write of a socket may keep what passes', async (t) => {
+  const { near, came } = await ends(t)
+  const kept: Buffer[] = []
+  const write = near.write.bind(near) as (bytes: Buffer) => boolean
+  near.write = (bytes: unknown) => {
+    kept.push(bytes as Buffer)
+    return write(bytes as Buffer)
+  }
+  for (const text of ['first', 'second']) {
+    const draft = new Draft()
+    draft.text(text)
+    draft.send(near)
+    forgetDrafts()
+  }
+  await until(() => came() === 'firstsecond', 'both')
+  t.same(kept.map(String), ['first', 'second'])
+})

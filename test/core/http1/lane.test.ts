@@ -22,6 +22,26 @@ const WITNESS = `export default {
       reply.raw.write('h\u00e9')
       reply.raw.write('6c', 'hex', () => reply.raw.end(new Uint8Array([108, 111]), () => app.log.info('ended')))
     })
+    app.get('/head', (request, reply) => {
+      reply.hijack()
+      const [args, ...parts] = JSON.parse(decodeURIComponent(request.url.split('?')[1]))
+      const { raw } = reply
+      try {
+        raw.writeHead(...args)
+      } catch (error) {
+        raw.statusMessage = ''
+        raw.writeHead(500, ['Content-Type', 'text/plain'])
+        raw.end(error.code)
+        return
+      }
+      const next = () => {
+        const part = parts.shift()
+        if (part === undefined) raw.end()
+        else raw.write(part)
+        if (part !== undefined) setTimeout(next, 5)
+      }
+      setTimeout(next, 5)
+    })
     app.post('/echo', (request) => request.body)
     app.get('/stream', (request, reply) => reply.send(require('node:stream').Readable.from(['a', 'b', 'c'])))
   },
@@ -207,4 +227,68 @@ t.test('R2 what a plugin writes after the end of an answer goes nowhere', async 
     [request('GET /late', 'Connection: close'), /0\r\n\r\n$/],
   ])
   t.equal(received.match(/HTTP\/1\.1/g)?.length, 2)
+})
+
+t.test('R2 a head that is written in any way is answered as node:http would, however long its body takes', async (t) => {
+  const heads: unknown[][] = [
+    [[200, ['Content-Length', 2, 'X-Number', 7]], 'ok'],
+    [[200, ['X-Many', ['a', 'b'], 'Content-Length', '2']], 'ok'],
+    [[200, ['X-None', null]], 'ok'],
+    [[200, 'All right', ['Content-Type', 'text/plain']], 'in', ' ', 'parts'],
+    [[200, 'Not\r\nright', ['Content-Type', 'text/plain']], 'ok'],
+    [[200, ['X-Bad', 'a\r\nb: c']], 'ok'],
+    [[200, ['X\r\nBad', 'a']], 'ok'],
+    [[200, ['X-Wide', '\u20ac']], 'ok'],
+    [[204, ['X-A', 'b']]],
+    [['204', ['X-A', 'b']]],
+    [[200.5, ['X-A', 'b']], 'ok'],
+    [[99, ['X-A', 'b']], 'ok'],
+    [[1000, ['X-A', 'b']], 'ok'],
+    [[304, ['X-A', 'b']]],
+    [[200, ['X-A', '\u00e9\u00ff']], 'ok'],
+  ]
+  const [lane, node] = await Promise.all([scene(t), scene(t, 'fast_lane: false')])
+  for (const head of heads) {
+    const text = request(`GET /head?${encodeURIComponent(JSON.stringify(head))}`, 'Connection: close')
+    const [own, its] = await Promise.all([lane, node].map(async ({ port }) => withoutDate(await sendRaw(port, text))))
+    t.equal(own, its, JSON.stringify(head))
+  }
+})
+
+const withoutDate = (answer: string): string => answer.replace(/^(?:Date|x-request-id): .*\r\n/gim, '')
+
+t.test('R2 small parts come whole to clients that read slowly, side by side', async (t) => {
+  const PARTS = 600
+  const part = (letter: string, i: number): string => `${i}:`.padEnd(8, ' ') + letter.repeat(7000 + (i % 50))
+  const upstream = await streamUpstream(t, (request, response) => {
+    const letter = request.url!.slice(1)
+    let i = 0
+    const go = (): void => {
+      while (i < PARTS) if (!response.write(part(letter, i++))) return void response.once('drain', go)
+      response.end()
+    }
+    go()
+  })
+  const gateway = await startGateway(t, {
+    config: `plugins: { defaults: false, proxy: {} }\nservices: { up: { base_url: "${upstream.url}", warmup_ms: 0 } }\n`,
+  })
+  await gateway.instance('up').start()
+  const bodies = await Promise.all(
+    ['a', 'b', 'c', 'd'].map(async (letter, n) => {
+      const { body } = await fetch(`${gateway.url}/services/up/${letter}`)
+      const decoder = new TextDecoder()
+      let text = ''
+      let reads = 0
+      for await (const chunk of body!) {
+        text += decoder.decode(chunk as Uint8Array, { stream: true })
+        // Two of them let it pile up on its way now and then.
+        if (n % 2 === 1 && reads++ % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+      return text
+    }),
+  )
+  for (const [n, letter] of ['a', 'b', 'c', 'd'].entries()) {
+    const whole = Array.from({ length: PARTS }, (_, i) => part(letter, i)).join('')
+    t.ok(bodies[n] === whole, `all that is ${letter}'s, and nothing else`)
+  }
 })

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
+import { Draft } from '../../../core/http1/draft.ts'
 import { flushAtEndOfTurn } from '../../../core/http1/turn.ts'
 
 t.test('all are flushed at the end of the turn, in their order, and those that come meanwhile in the next one', async (t) => {
@@ -35,4 +36,29 @@ t.test('one that throws does not keep the others from being sent, and is not hid
   await turn()
   t.equal(flushed, 1)
   t.same(thrown, [broken])
+})
+
+t.test('drafts are those of one turn, but for those that were begun while it was flushed', async (t) => {
+  const early = new Draft()
+  let late: Draft | undefined
+  const told: string[] = []
+  flushAtEndOfTurn({
+    flush: () => {
+      late = new Draft()
+      late.text('late')
+      flushAtEndOfTurn({
+        flush: () => {
+          late!.text(' enough')
+          told.push('flushed')
+        },
+      })
+    },
+  })
+  await turn()
+  early.text('its turn goes on, as somebody waits for the end of it')
+  await turn()
+  t.same(told, ['flushed'])
+  t.equal(late!.length, 11)
+  t.throws(() => early.text('x'), /after its turn/)
+  t.throws(() => late!.text('x'), /after its turn/)
 })
