@@ -109,7 +109,7 @@ t.test('a draft that is kept outlasts its turn, and grows in a later one; any ot
 t.test('who puts himself before the write of a socket may keep what passes', async (t) => {
   const { near, came } = await ends(t)
   const kept: Buffer[] = []
-  const write = near.write.bind(near) as (bytes: Buffer) => boolean
+  const write = near.write.bind(near)
   near.write = (bytes: unknown) => {
     kept.push(bytes as Buffer)
     return write(bytes as Buffer)
