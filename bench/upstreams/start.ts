@@ -23,7 +23,7 @@ async function startUpstream(command: (port: number) => readonly string[], env: 
 }
 
 /** One of the programs of this folder. */
-export const startProgram = (name: 'plain' | 'events' | 'echo', env?: Record<string, string>): Promise<Upstream> =>
+export const startProgram = (name: 'plain' | 'echo', env?: Record<string, string>): Promise<Upstream> =>
   startUpstream(() => [process.execPath, '--import', 'tsx', join(import.meta.dirname, `${name}.ts`)], env)
 
 const completion = JSON.stringify({

@@ -9,7 +9,7 @@ import { fastifyHttpProxy } from '../contestants/npm.ts'
 import { interleave } from '../measure/rounds.ts'
 import { median, percentile } from '../measure/statistics.ts'
 import { below, figure } from '../report/section.ts'
-import { startProgram } from '../upstreams/start.ts'
+import { serveEvents } from '../upstreams/events.ts'
 import type { Workload } from './workload.ts'
 
 const STREAMS = 200
@@ -66,7 +66,7 @@ export const events: Workload = {
   name: 'events',
   async run(context) {
     const { rounds: count, seconds } = context.options
-    const upstream = await startProgram('events', { RATE: String(RATE) })
+    const upstream = await serveEvents(RATE)
     const contestants = [direct, nginx, haproxy, caddy, fastifyHttpProxy, hestia]
     try {
       return await among(contestants, upstream.port, context, async (running) => {
@@ -97,7 +97,7 @@ export const events: Workload = {
         ]
       })
     } finally {
-      await upstream.end()
+      upstream.end()
     }
   },
 }
