@@ -200,6 +200,11 @@ export class Instance extends Occupancy<Instance> {
     return true
   }
 
+  /** What the gateway before this one wrote of it, while it is being adopted. */
+  get found(): InstanceRecord | undefined {
+    return this.#run?.found
+  }
+
   #begin(cause: string, found?: InstanceRecord): void {
     const run: StartRun<Instance> = new StartRun<Instance>(this, this.#around, found, {
       succeeded: (attempt) => this.#becomeHot(run, attempt),

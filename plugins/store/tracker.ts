@@ -46,6 +46,10 @@ export class Tracker {
       this.forget(service, name)
       return
     }
+    if (instance && wasHot(instance)) {
+      this.#see(instance)
+      return
+    }
     const before = this.#saved.get(keyOf(service, name))
     const data = instance?.data ?? before?.data ?? {}
     const url = instance?.url ?? before?.url
@@ -78,6 +82,10 @@ export class Tracker {
     const before = this.#saved.get(keyOf(service, name))
     // It may be running all the same: what the gateway before this one wrote counts until somebody has looked after it.
     if (!before && state === 'cold') return
+    if (wasHot(instance)) {
+      if (before?.text !== JSON.stringify(data)) this.#save({ ...instance.found, url, data })
+      return
+    }
     const idleSince = idleSinceOf(instance)
     const isSame = before?.state === state && Math.abs(before.idleSince - idleSince) < IDLE_STEP_MS
     if (isSame && before.text === JSON.stringify(data)) return
@@ -91,6 +99,12 @@ export class Tracker {
     this.#store.instances.save(record)
   }
 }
+
+/**
+ * Whether it is being adopted. Until that is done, what the gateway before this one wrote counts: since when it has been hot and
+ * idle would be forgotten if this one were killed now.
+ */
+const wasHot = (instance: Instance): instance is Instance & { readonly found: InstanceRecord } => instance.found?.state === 'hot'
 
 const keyOf = (service: string, instance: string): string => JSON.stringify([service, instance])
 

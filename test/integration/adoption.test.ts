@@ -192,6 +192,35 @@ t.test('R9 R18 idle clocks go on while there is no gateway', async (t) => {
   t.ok((await record())[0]!.idle_since <= usedAt + 1000, 'its clock was not set back')
 })
 
+t.test('R9 R18 a gateway that is killed while it adopts leaves what it found', async (t) => {
+  const world = await makeWorld(t, { frozen: { idleMs: 3_600_000 }, other: {} })
+  const recordsOf = (id: string) =>
+    world.database<{ state: string; idle_since: number; since: number }[]>((all) =>
+      all('SELECT state, idle_since, since FROM instance_states WHERE service_id = ?', id),
+    )
+  const first = await world.begin()
+  const pid = await pidOf(first, 'frozen')
+  const usedAt = Date.now()
+  await until(async () => (await recordsOf('frozen'))[0]?.state === 'hot', 'that to be written')
+  await first.end('SIGKILL')
+  const found = await recordsOf('frozen')
+  // It is there, but says nothing.
+  process.kill(pid, 'SIGSTOP')
+  const second = await world.begin()
+  await until(async () => (await stateOf(second, 'frozen')) === 'starting', 'its adoption')
+  await pidOf(second, 'other')
+  await until(async () => (await recordsOf('other'))[0]?.state === 'hot', 'what happened later to be written')
+  t.same(await recordsOf('frozen'), found)
+  await second.end('SIGKILL')
+  process.kill(pid, 'SIGCONT')
+  const third = await world.begin()
+  await line(third, 'instance.adopted', of('frozen'))
+  t.same(world.running('frozen'), [pid])
+  const status = await fetch(`${third.url}/v1/services/frozen/status`)
+  const { instances } = (await status.json()) as { instances: { idleMs: number }[] }
+  t.ok(instances[0]!.idleMs >= Date.now() - usedAt - 1500, `idle since it was used: ${instances[0]!.idleMs} ms`)
+})
+
 t.test('R18 a pid that belongs to somebody else by now is neither adopted nor killed', async (t) => {
   const world = await makeWorld(t, { s: {}, other: {} })
   const first = await world.begin()
