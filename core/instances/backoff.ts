@@ -1,6 +1,9 @@
 import { HestiaError } from '../errors.ts'
 import type { Place } from './lifecycle.ts'
 
+/** An instance that went down within this time after it had become hot, in milliseconds, counts as one more failure in a row. */
+export const STABLE_AFTER_MS = 10_000
+
 const LONGEST_MS = 60_000
 
 /** Failures in a row of one instance, and until when it is left alone, so that clients cannot drive a crash loop. */

@@ -2,16 +2,13 @@ import type { ResolvedInstance } from '../config/types.ts'
 import { HestiaError } from '../errors.ts'
 import { Gone, judge, monotonic } from './adoption.ts'
 import { asleep } from './asleep.ts'
-import { Backoff } from './backoff.ts'
+import { Backoff, STABLE_AFTER_MS } from './backoff.ts'
 import type { Lease } from './lease.ts'
 import type { Owner, Surroundings } from './lifecycle.ts'
 import { Occupancy } from './occupancy.ts'
 import type { InstanceRecord } from './record.ts'
 import { StartRun } from './start-run.ts'
 import type { InstanceState, StopReason } from './state.ts'
-
-/** An instance that went down within this time after it had become hot counts as one more failure in a row. */
-const STABLE_AFTER_MS = 10_000
 
 /**
  * One place where a service can run; the unit of lifecycle. Every decision to start or stop is taken here, in the same tick
@@ -55,6 +52,11 @@ export class Instance extends Occupancy<Instance> {
   /** How long the current start has lasted, without the wait for its turn, in milliseconds; undefined unless it is starting. */
   get startingForMs(): number | undefined {
     return this.#run && this.#state === 'starting' ? performance.now() - this.#run.beganAt - this.#run.waitedMs : undefined
+  }
+
+  /** What the gateway before this one wrote of it, while it is being adopted. */
+  get found(): InstanceRecord | undefined {
+    return this.#run?.found
   }
 
   /** Why it is left alone for now, with the time left as `retryAfterMs`. */
@@ -169,7 +171,7 @@ export class Instance extends Occupancy<Instance> {
   close(error: HestiaError): void {
     this.#closed = error
     // What is only being picked up has a life of its own.
-    if (this.#state === 'starting' && !(this.#run?.found && error.code === 'shutting_down')) this.#abortStart(error.message)
+    if (this.#state === 'starting' && !(this.found && error.code === 'shutting_down')) this.#abortStart(error.message)
     else this.tell('failed', error)
     if (this.inFlight === 0 && error.code === 'service_removed') void this.stop('removed')
   }
@@ -198,11 +200,6 @@ export class Instance extends Occupancy<Instance> {
     this.keepUntil = performance.now() + busy.keepFor
     this.events.emit('instance.kept', { ...this.who, plugin: busy.plugin, keepForMs: busy.keepFor })
     return true
-  }
-
-  /** What the gateway before this one wrote of it, while it is being adopted. */
-  get found(): InstanceRecord | undefined {
-    return this.#run?.found
   }
 
   #begin(cause: string, found?: InstanceRecord): void {
@@ -250,9 +247,8 @@ export class Instance extends Occupancy<Instance> {
   #abortStart(why: string): void {
     const run = this.#run
     if (!run || this.#state !== 'starting') return
-    const error =
-      this.#closed ??
-      new HestiaError('start_failed', { message: `The start of service ${this.service.id} was given up: ${why}.` })
+    const message = `The start of service ${this.service.id} was given up: ${why}.`
+    const error = this.#closed ?? new HestiaError('start_failed', { message })
     this.#down = run.ended.then(() => undefined)
     this.#become('stopping', why)
     run.abort(error)
