@@ -6,11 +6,6 @@ const SIZE = 256 * 1024
 /** So much text is written sooner by a loop than by a call that leaves JavaScript. */
 const SHORT = 24
 
-/** What Node has, and its types do not. */
-interface Latin1Buffer extends Buffer {
-  latin1Write(text: string, at: number): number
-}
-
 const WAS_FULL = Symbol('was full')
 
 /** A connection whose other side does not always keep up: it would take new memory each time. */
@@ -19,14 +14,14 @@ interface Slow {
 }
 
 /** Where all drafts of a turn lie, one behind the other. */
-let slab = Buffer.allocUnsafeSlow(SIZE) as Latin1Buffer
+let slab = Buffer.allocUnsafeSlow(SIZE)
 /** Where the next one begins. */
 let tip = 0
 let turn = 0
 
 /** One that has no drafts in it yet. */
 function renew(size: number): void {
-  slab = Buffer.allocUnsafeSlow(Math.max(SIZE, size)) as Latin1Buffer
+  slab = Buffer.allocUnsafeSlow(Math.max(SIZE, size))
   tip = 0
 }
 
@@ -55,7 +50,7 @@ export class Draft {
   text(text: string): void {
     const { length } = text
     this.#reserve(length)
-    if (length > SHORT) slab.latin1Write(text, tip)
+    if (length > SHORT) slab.write(text, tip, 'latin1')
     else for (let i = 0; i < length; i++) slab[tip + i] = text.charCodeAt(i)
     this.#advance(tip + length)
   }
