@@ -6,7 +6,10 @@ export interface ProcessInfo {
   readonly pid: number
   readonly parent: number
   readonly group: number
-  /** Ended, but not yet waited for by its parent: it runs no more. */
+  /**
+   * Ended with all its threads, but not yet waited for by its parent: it runs no more, and holds nothing. As long as another
+   * thread is there, so are its sockets and files, though the process itself is shown as a zombie already.
+   */
   readonly zombie: boolean
   /** In clock ticks since the system booted; together with the pid it names a process for good. */
   readonly startTime: number
@@ -26,7 +29,7 @@ export function processInfo(pid: number): ProcessInfo | undefined {
     pid,
     parent: Number(parent),
     group: Number(group),
-    zombie: state === 'Z' || state === 'X',
+    zombie: (state === 'Z' || state === 'X') && Number(fields[17]) <= 1,
     startTime: Number(fields[19]),
   }
 }

@@ -7,9 +7,10 @@ import { type BeforeStartEvent, type Events, type Instance, messageOf, processIn
 import type { ProcessServiceOptions } from '../../schemas/process.ts'
 import { cookiePrefix, newCookie } from './cookie.ts'
 import { environmentFor } from './environment.ts'
+import { useExternal } from './external.ts'
 import { isOccupied } from './occupied.ts'
 import { closeOutput, type Output, openOutput, removeOutput, reopenOutput } from './output.ts'
-import { type ExternalRecord, type OwnRecord, programOf, recordOf, thisGateway } from './record.ts'
+import { type OwnRecord, programOf, recordOf, thisGateway } from './record.ts'
 import { type Kept, linesOf, observe, type Run } from './running.ts'
 
 /** What a start needs of the gateway; nothing of it belongs to a generation. */
@@ -32,12 +33,14 @@ export async function launch(event: BeforeStartEvent, section: ProcessServiceOpt
   const left = recordOf(instance)
   if (left) return 'external' in left ? undefined : resume(event, section, left, around)
   await around.kept.ending.get(instance)
-  if (await isOccupied(instance.url, signal)) {
-    if (signal.aborted) return
-    instance.data.process = { external: true } satisfies ExternalRecord
-    event.progress(`something accepts connections at ${instance.url} already: it is used as it is, and will not be stopped`)
-    return
-  }
+  const isTaken = await isOccupied(instance.url, signal)
+  if (signal.aborted) return
+  if (isTaken) return useExternal(event, () => begin(event, section, around))
+  await begin(event, section, around)
+}
+
+async function begin(event: BeforeStartEvent, section: ProcessServiceOptions, around: Surroundings): Promise<void> {
+  const { instance, signal } = event
   const cwd = resolve(dirname(around.configFile), section.cwd ?? '.')
   await checkFolder(cwd, instance)
   // From here on everything happens in one tick: an attempt that has ended meanwhile starts nothing.

@@ -11,21 +11,27 @@ export function hostAndPort(url: string): { host: string; port: number } {
   return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (protocol === 'https:' ? 443 : 80) }
 }
 
-/** Whether something on this machine accepts connections at `url` already. Other machines are not asked. */
-export async function isOccupied(url: string, signal: AbortSignal): Promise<boolean> {
+/**
+ * What is seen at `url`: it accepts connections, refuses them, or does neither within a second. Other machines are not asked,
+ * and silent.
+ */
+export async function lookAt(url: string, signal: AbortSignal): Promise<'accepts' | 'refuses' | 'silent'> {
   const { host, port } = hostAndPort(url)
-  if (!(await isLocal(host)) || signal.aborted) return false
+  if (!(await isLocal(host)) || signal.aborted) return 'silent'
   return new Promise((resolve) => {
     const socket = connect({ host, port, signal })
-    const answer = (occupied: boolean) => {
+    const answer = (seen: 'accepts' | 'refuses' | 'silent') => {
       socket.destroy()
-      resolve(occupied)
+      resolve(seen)
     }
-    socket.setTimeout(CONNECT_MS, () => answer(false))
-    socket.once('connect', () => answer(true))
-    socket.on('error', () => answer(false))
+    socket.setTimeout(CONNECT_MS, () => answer('silent'))
+    socket.once('connect', () => answer('accepts'))
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => answer(code === 'ECONNREFUSED' ? 'refuses' : 'silent'))
   })
 }
+
+/** Whether something on this machine accepts connections at `url` already. */
+export const isOccupied = async (url: string, signal: AbortSignal): Promise<boolean> => (await lookAt(url, signal)) === 'accepts'
 
 async function isLocal(host: string): Promise<boolean> {
   const addresses = isIP(host) ? [{ address: host }] : await lookup(host, { all: true }).catch(() => [])

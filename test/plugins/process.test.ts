@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
@@ -360,6 +361,62 @@ t.test('R18 what already serves at the address is neither doubled nor stopped', 
   t.equal(instance.state, 'cold')
   t.equal(((await (await fetch(instance.url)).json()) as { pid: number }).pid, other.pid)
 })
+
+t.test('R18 what serves at the address and goes away before it was ready is followed by the service itself', async (t) => {
+  const healthy = { service: { health: { url: '/' }, warmup_ms: undefined }, plugins: { health: {} } }
+  const gateway = await gatewayWith(t, { section: { command: ['node', SERVICE] }, ...healthy })
+  const instance = gateway.instance('s')
+  const other = createServer((_, response) => response.writeHead(503).end())
+  t.teardown(() => other.close())
+  await once(other.listen(gateway.servicePort, '127.0.0.1'), 'listening')
+
+  const started = instance.start()
+  await gateway.event('instance.progress', ({ note }) => note.includes('status 503'))
+  t.same(instance.data.process, { external: true })
+  other.close()
+  await started
+  t.same([instance.state, marked(gateway.mark)], ['hot', [record(gateway).pid]])
+  await gateway.event('instance.progress', ({ note }) => /nothing accepts .* any more: it is started here/.test(note))
+  await instance.stop('manual')
+  t.same(marked(gateway.mark), [], 'and it is ended as any other')
+})
+
+t.test('R18 one that can not be started in its place fails the start', async (t) => {
+  const healthy = { service: { health: { url: '/' }, warmup_ms: undefined }, plugins: { health: {} } }
+  const gateway = await gatewayWith(t, { section: { command: ['no-such-program'] }, ...healthy })
+  const other = createServer((_, response) => response.writeHead(503).end())
+  t.teardown(() => other.close())
+  await once(other.listen(gateway.servicePort, '127.0.0.1'), 'listening')
+  const failed = t.rejects(gateway.instance('s').start(), { message: /"no-such-program" could not be started/ })
+  await gateway.event('instance.progress', ({ note }) => note.includes('status 503'))
+  other.close()
+  await failed
+})
+
+const hasPython = spawnSync('python3', ['--version']).status === 0
+
+t.test(
+  'R18 a process is there until the last of its threads has ended',
+  { skip: !hasPython && 'there is no python3, in which one thread can end and leave the others' },
+  async (t) => {
+    // Shown as a zombie from then on, though it serves. With no thread left that handles signals, SIGTERM ends it.
+    const script = `
+import ctypes, http.server, os, threading
+server = http.server.HTTPServer((os.environ['HOST'], int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler)
+threading.Thread(target=server.serve_forever).start()
+ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[os.uname().machine], 0)
+`
+    const gateway = await gatewayWith(t, { section: { command: ['python3', '-c', script], stop_grace_ms: 5000 }, ...answers })
+    const instance = gateway.instance('s')
+    await instance.start()
+    const { pid } = record(gateway)
+    await until(() => /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')), 'its first thread to end')
+    t.equal((await fetch(instance.url)).status, 200)
+    await instance.stop('manual')
+    await t.rejects(fetch(instance.url), 'nothing of it serves')
+    t.notOk(existsSync(`/proc/${pid}/task`) && readdirSync(`/proc/${pid}/task`).length > 1)
+  },
+)
 
 t.test('R29 output: lines as they come, whole characters, a bounded number of them, over HTTP', async (t) => {
   const script = `process.stdout.write(Buffer.from([0x68, 0xc3]));
