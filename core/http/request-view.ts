@@ -5,6 +5,8 @@ import { fieldNames } from './field-names.ts'
 import { HeldBody, tooLarge } from './held-body.ts'
 import type { TraceContext } from './trace-context.ts'
 
+const NO_MODELS: readonly string[] = []
+
 /** What a request view is made of. */
 export interface RequestParts {
   readonly id: string
@@ -42,7 +44,7 @@ export class RequestView {
   /** What it may do; null while nobody asks who it is. */
   readonly caller: Caller | null
   /** Set by a front door that finds it out: the names of the one model that is meant, by any of which a caller may be permitted. */
-  models: readonly string[] = []
+  models: readonly string[] = NO_MODELS
   /** Set by a `resolveUpstream` handler: the request neither wakes an instance nor keeps it awake. */
   passive = false
   readonly #signal: () => AbortSignal

@@ -2,7 +2,7 @@ import type { AnswerListener } from './answer-listener.ts'
 import { type BodySink, ChunkedDecoder } from './chunked-decoder.ts'
 import { WireError } from './errors.ts'
 import { FOR_NOW, type Place } from './read-buffer.ts'
-import { parseResponseHead, type ResponseHead } from './response-head.ts'
+import { type Framing, parseResponseHead } from './response-head.ts'
 
 /** The largest head of an answer, in bytes: cookies of some web UIs are large. */
 const MAX_HEAD_BYTES = 64 * 1024
@@ -16,9 +16,12 @@ export class AnswerReader implements BodySink {
   readonly #listener: AnswerListener
   /** What of a head has come so far, when it came in parts. */
   #early: Buffer | undefined
-  #head: ResponseHead | undefined
+  /** Where the body ends; undefined before the head of the final answer has come, of which nothing else is kept. */
+  #framing: Framing | undefined
   /** Of a body with a length, in bytes. */
   #left = 0
+  #keepAlive = false
+  #idleMs: number | undefined
   #chunks: ChunkedDecoder | undefined
   #more = true
   #place: Place = FOR_NOW
@@ -31,9 +34,19 @@ export class AnswerReader implements BodySink {
     this.#listener = listener
   }
 
-  /** The head of the final answer; undefined before it has come. */
-  get head(): ResponseHead | undefined {
-    return this.#head
+  /** Whether the head of the final answer has come. */
+  get hasHead(): boolean {
+    return this.#framing !== undefined
+  }
+
+  /** Whether another request may follow on the connection. */
+  get keepAlive(): boolean {
+    return this.#keepAlive
+  }
+
+  /** How long the other side says that it keeps an idle connection, in milliseconds. */
+  get idleMs(): number | undefined {
+    return this.#idleMs
   }
 
   /** Whether the answer is whole. */
@@ -69,17 +82,17 @@ export class AnswerReader implements BodySink {
     this.#more = true
     this.#place = place
     let rest = bytes
-    while (!this.#head) {
+    while (this.#framing === undefined) {
       const after = this.#readHead(rest)
       if (!after || this.#over) return 0
       rest = after
     }
-    return this.#readBody(this.#head, rest)
+    return this.#readBody(this.#framing, rest)
   }
 
   /** The other side sends no more. @throws {WireError} `CLOSED` if the answer is not whole. */
   end(): void {
-    if (this.#head?.framing !== 'close') throw new WireError('CLOSED', 'the other side closed it')
+    if (this.#framing !== 'close') throw new WireError('CLOSED', 'the other side closed it')
     this.#done = true
   }
 
@@ -98,15 +111,17 @@ export class AnswerReader implements BodySink {
     const head = parseResponseHead(all.toString('latin1', 0, end + 2), this.#method)
     if (head.status === 101) throw new WireError('BAD_ANSWER', 'it switches to a protocol that nobody asked for')
     if (head.status >= 200) {
-      this.#head = head
+      this.#framing = head.framing
       this.#left = head.length
+      this.#keepAlive = head.keepAlive
+      this.#idleMs = head.idleMs
       if (head.framing === 'chunked') this.#chunks = new ChunkedDecoder()
     }
     this.#listener.onHeaders(head.status, head.headers, head.reason)
     return all.subarray(end + 4)
   }
 
-  #readBody({ framing }: ResponseHead, bytes: Buffer): number {
+  #readBody(framing: Framing, bytes: Buffer): number {
     let taken = bytes.length
     if (framing === 'chunked') {
       taken = this.#chunks!.decode(bytes, this)

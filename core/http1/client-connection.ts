@@ -31,6 +31,12 @@ interface Sending {
   readonly stop: () => void
 }
 
+const CONNECTION = Symbol('connection')
+
+interface Owned extends Socket {
+  [CONNECTION]?: ClientConnection
+}
+
 const closed = (): WireError => new WireError('CLOSED', 'the other side closed it')
 
 /**
@@ -59,10 +65,9 @@ export class ClientConnection implements Carrier, Reader, Sender {
   constructor(socket: Socket, keeper: Keeper) {
     this.#socket = socket
     this.#keeper = keeper
-    socket
-      .on('end', () => this.#ended())
-      .on('error', (error) => this.#broken(error))
-      .on('close', () => this.#broken(closed()))
+    const owned: Owned = socket
+    owned[CONNECTION] = this
+    owned.on('end', onEnd).on('error', onError).on('close', onClose)
   }
 
   /** Whether a request can be sent now, as far as is known. */
@@ -115,8 +120,8 @@ export class ClientConnection implements Carrier, Reader, Sender {
 
   #sent(error: Error | undefined): void {
     this.#sending = undefined
-    if (error) this.#broken(error)
-    else if (!this.#reader?.head) this.#awaitHead()
+    if (error) this.broken(error)
+    else if (!this.#reader?.hasHead) this.#awaitHead()
   }
 
   #awaitHead(): void {
@@ -142,12 +147,12 @@ export class ClientConnection implements Carrier, Reader, Sender {
   /** Ends the connection, whatever it is doing. */
   destroy(): void {
     this.flush()
-    this.#broken(new WireError('CLOSED', 'it was closed'))
+    this.broken(new WireError('CLOSED', 'it was closed'))
   }
 
   /** Whether it is in the middle of the body of an answer. */
   get inBody(): boolean {
-    return this.#reader?.head !== undefined
+    return this.#reader?.hasHead === true
   }
 
   read(bytes: Buffer, place: Place): boolean {
@@ -157,12 +162,12 @@ export class ClientConnection implements Carrier, Reader, Sender {
       this.#close()
       return false
     }
-    const hadHead = reader.head !== undefined
+    const hadHead = reader.hasHead
     let surplus: number
     try {
       surplus = reader.read(bytes, place)
     } catch (thrown) {
-      this.#broken(thrown as Error)
+      this.broken(thrown as Error)
       return false
     }
     if (this.#reader !== reader) return false
@@ -171,8 +176,9 @@ export class ClientConnection implements Carrier, Reader, Sender {
       return true
     }
     if (hadHead) this.#bodyTimer?.refresh()
-    else if (reader.head && this.#bodyTimeoutMs > 0) this.#bodyTimer = setTimeout(bodyIsLate, this.#bodyTimeoutMs, this).unref()
-    if (reader.head) this.#listener.onLull()
+    else if (reader.hasHead && this.#bodyTimeoutMs > 0)
+      this.#bodyTimer = setTimeout(bodyIsLate, this.#bodyTimeoutMs, this).unref()
+    if (reader.hasHead) this.#listener.onLull()
     return reader.more
   }
 
@@ -180,7 +186,7 @@ export class ClientConnection implements Carrier, Reader, Sender {
   #complete(surplus: boolean): void {
     const listener = this.#listener!
     const reader = this.#reader!
-    const { keepAlive, idleMs } = reader.head!
+    const { keepAlive, idleMs } = reader
     const isReusable = keepAlive && !surplus && this.#sending === undefined
     this.#listener = undefined
     if (isReusable) {
@@ -191,17 +197,18 @@ export class ClientConnection implements Carrier, Reader, Sender {
   }
 
   /** The other side sends no more. */
-  #ended(): void {
+  ended(): void {
     try {
       if (!this.#reader) throw closed()
       this.#reader.end()
       this.#complete(false)
     } catch (thrown) {
-      this.#broken(thrown as Error)
+      this.broken(thrown as Error)
     }
   }
 
-  #broken(error: Error): void {
+  /** It can't be used any more. */
+  broken(error: Error): void {
     const listener = this.#listener
     this.#listener = undefined
     this.#close()
@@ -229,13 +236,24 @@ export class ClientConnection implements Carrier, Reader, Sender {
 
   /** The time for a head is over; of whichever request is on it by now. */
   headIsLate(): void {
-    if (this.#reader && !this.#reader.head && !this.#sending)
-      this.#broken(new WireError('HEAD_TIMEOUT', `no head of an answer within ${this.#headTimeoutMs} ms`))
+    if (this.#reader && !this.#reader.hasHead && !this.#sending)
+      this.broken(new WireError('HEAD_TIMEOUT', `no head of an answer within ${this.#headTimeoutMs} ms`))
   }
 
   bodyIsLate(): void {
-    this.#broken(new WireError('BODY_TIMEOUT', `silent for ${this.#bodyTimeoutMs} ms`))
+    this.broken(new WireError('BODY_TIMEOUT', `silent for ${this.#bodyTimeoutMs} ms`))
   }
+}
+
+// The same for all connections: a function of each one's own for every event would be most of what it takes.
+function onEnd(this: Owned): void {
+  this[CONNECTION]?.ended()
+}
+function onError(this: Owned, error: Error): void {
+  this[CONNECTION]?.broken(error)
+}
+function onClose(this: Owned): void {
+  this[CONNECTION]?.broken(closed())
 }
 
 const headIsLate = (connection: ClientConnection): void => connection.headIsLate()

@@ -20,6 +20,9 @@ export type Opened = (error: Error | null, socket: Socket | null) => void
 /** From when on an idle connection is asked now and then whether anybody is there, in milliseconds. */
 const KEEP_ALIVE_AFTER_MS = 60_000
 
+/** Whoever gets the socket may not listen yet. */
+const ignore = (): void => undefined
+
 /** Opens connections to one origin; of several addresses the one that answers is taken (RFC 8305), TLS sessions are used again. */
 export class Connector {
   readonly #options: ConnectorOptions
@@ -43,17 +46,17 @@ export class Connector {
     const common = { ...this.#place, allowHalfOpen }
     const socket = isTls ? this.#openTls(common) : openTcp({ ...common, ...(allowHalfOpen ? {} : { onread }) })
     socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_AFTER_MS)
-    // Not kept for as long as the socket lives: it knows the request.
-    let tell: Opened | undefined = opened
+    let isOver = false
     const over = (error: Error | null): void => {
-      const told = tell
-      tell = undefined
+      isOver = true
       clearTimeout(timer)
-      told?.(error, error ? null : socket)
+      // Nothing of this is kept for as long as the socket lives: it knows the request.
+      socket.off('error', over).on('error', ignore)
+      opened(error, error ? null : socket)
     }
     const late = (): void => {
       const message = `no connection to ${origin.host} within ${timeoutMs} ms`
-      if (tell) socket.destroy(new WireError('CONNECT_TIMEOUT', message))
+      if (!isOver) socket.destroy(new WireError('CONNECT_TIMEOUT', message))
     }
     // After a busy moment what has come by now counts first.
     const timer = timeoutMs === 0 ? undefined : setTimeout(() => setImmediate(late), timeoutMs)

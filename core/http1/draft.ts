@@ -6,6 +6,10 @@ const SIZE = 256 * 1024
 /** So much text is written sooner by a loop than by a call that leaves JavaScript. */
 const SHORT = 24
 
+const DIGITS = Buffer.from('0123456789abcdef')
+const CR = 13
+const LF = 10
+
 const WAS_FULL = Symbol('was full')
 
 /** A connection whose other side does not always keep up: it would take new memory each time. */
@@ -53,6 +57,17 @@ export class Draft {
     if (length > SHORT) slab.write(text, tip, 'latin1')
     else for (let i = 0; i < length; i++) slab[tip + i] = text.charCodeAt(i)
     this.#advance(tip + length)
+  }
+
+  /** Adds the size of a chunk as a line (RFC 9112, 7.1). */
+  size(bytes: number): void {
+    let digits = 1
+    for (let rest = bytes; rest > 15; rest = Math.floor(rest / 16)) digits++
+    this.#reserve(digits + 2)
+    for (let at = tip + digits - 1, rest = bytes; at >= tip; at--, rest = Math.floor(rest / 16)) slab[at] = DIGITS[rest % 16]!
+    slab[tip + digits] = CR
+    slab[tip + digits + 1] = LF
+    this.#advance(tip + digits + 2)
   }
 
   /** Adds a copy of `part`. */

@@ -28,6 +28,12 @@ export interface Lane {
   gone(connection: LaneConnection): void
 }
 
+const CONNECTION = Symbol('connection')
+
+interface Owned extends Socket {
+  [CONNECTION]?: LaneConnection | undefined
+}
+
 /** A client's connection as long as all that comes on it are plain requests, one at a time. */
 export class LaneConnection implements ResponseOwner, Reader {
   readonly #socket: Socket
@@ -40,42 +46,13 @@ export class LaneConnection implements ResponseOwner, Reader {
   #early: Buffer | undefined
   #timeoutMs = 0
 
-  readonly #onEnd = (): void => {
-    // It may have come in the turn in which the answer was written.
-    this.#response?.flush()
-    if (this.#left === 0) this.#socket.end()
-    else if (this.#response?.headersSent) this.#socket.destroy()
-    else this.#lane.brokenOff(this.#socket)
-  }
-  readonly #onDrain = (): void => {
-    this.#response?.drained()
-  }
-  readonly #onTimeout = (): void => {
-    if (this.#response) return
-    if (this.#request === undefined) this.#lane.overdue(this.#socket)
-    else this.#socket.destroy()
-  }
-  readonly #onClose = (): void => {
-    this.#lane.gone(this)
-    const [request, response] = [this.#request, this.#response]
-    if (response || this.#left > 0) request?.destroy(this.#left > 0 ? brokenOff() : undefined)
-    response?.over()
-  }
-  readonly #resume = (): void => {
-    if (this.#left > 0) this.#socket.resume()
-  }
-
   constructor(socket: Socket, lane: Lane) {
     this.#socket = socket
     this.#lane = lane
     readBy(socket, this)
-    socket
-      .on('error', ignore)
-      .on('end', this.#onEnd)
-      .on('drain', this.#onDrain)
-      .on('timeout', this.#onTimeout)
-      .on('close', this.#onClose)
-      .resume()
+    const owned: Owned = socket
+    owned[CONNECTION] = this
+    owned.on('error', ignore).on('end', onEnd).on('drain', onDrain).on('timeout', onTimeout).on('close', onClose).resume()
     this.#expect(lane.settings.headTimeoutMs)
   }
 
@@ -129,11 +106,43 @@ export class LaneConnection implements ResponseOwner, Reader {
 
   #serve(plain: PlainRequest): void {
     this.#left = plain.left
-    const request = new LaneRequest(plain, this.#socket, this.#resume)
+    const request = new LaneRequest(plain, this.#socket, this)
     const response = new LaneResponse(request, this, plain.keepAlive && !this.#lane.closing, this.#lane.settings.keepAliveMs)
     this.#request = request
     this.#response = response
     this.#lane.serve(request, response)
+  }
+
+  /** More of the request's body may come. */
+  resume(): void {
+    if (this.#left > 0) this.#socket.resume()
+  }
+
+  /** The client sends no more. */
+  ended(): void {
+    // It may have come in the turn in which the answer was written.
+    this.#response?.flush()
+    if (this.#left === 0) this.#socket.end()
+    else if (this.#response?.headersSent) this.#socket.destroy()
+    else this.#lane.brokenOff(this.#socket)
+  }
+
+  drained(): void {
+    this.#response?.drained()
+  }
+
+  /** Nothing has moved for as long as it was given. */
+  overdue(): void {
+    if (this.#response) return
+    if (this.#request === undefined) this.#lane.overdue(this.#socket)
+    else this.#socket.destroy()
+  }
+
+  closed(): void {
+    this.#lane.gone(this)
+    const [request, response] = [this.#request, this.#response]
+    if (response || this.#left > 0) request?.destroy(this.#left > 0 ? brokenOff() : undefined)
+    response?.over()
   }
 
   finished(response: LaneResponse): void {
@@ -160,9 +169,10 @@ export class LaneConnection implements ResponseOwner, Reader {
 
   /** What comes is not for here. */
   #leave(bytes: Buffer): void {
-    const socket = this.#socket
+    const socket: Owned = this.#socket
     readBy(socket, undefined)
-    socket.off('end', this.#onEnd).off('drain', this.#onDrain).off('timeout', this.#onTimeout).off('close', this.#onClose)
+    socket[CONNECTION] = undefined
+    socket.off('end', onEnd).off('drain', onDrain).off('timeout', onTimeout).off('close', onClose)
     socket.setTimeout(0)
     this.#lane.gone(this)
     socket.pause()
@@ -170,6 +180,20 @@ export class LaneConnection implements ResponseOwner, Reader {
     this.#lane.handOver(socket)
     socket.resume()
   }
+}
+
+// The same for all connections: a function of each one's own for every event would be most of what it takes.
+function onEnd(this: Owned): void {
+  this[CONNECTION]?.ended()
+}
+function onDrain(this: Owned): void {
+  this[CONNECTION]?.drained()
+}
+function onTimeout(this: Owned): void {
+  this[CONNECTION]?.overdue()
+}
+function onClose(this: Owned): void {
+  this[CONNECTION]?.closed()
 }
 
 const ignore = (): void => undefined

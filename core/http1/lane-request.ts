@@ -13,6 +13,12 @@ interface Parsed {
   _dump(): void
 }
 
+/** Whoever feeds a body to a request. */
+export interface BodySource {
+  /** More of it may come. */
+  resume(): void
+}
+
 /** Takes a body as it comes, in place of whoever reads the stream. */
 export interface BodyTaker {
   /** Where the next part shall lie, of which there are at most `left` bytes. */
@@ -28,15 +34,14 @@ const READS = ['data', 'readable', 'resume'] as const
 export class LaneRequest extends IncomingMessage {
   /** All of its body, if that has come with the head. */
   readonly whole: Buffer | undefined
-  readonly #resume: () => void
+  readonly #source: BodySource
   #taker: BodyTaker | undefined
   /** How many have ever listened to a body that is fed; who has left again may have kept what came before. */
   #readers = 0
 
-  /** `resume` is called when more of a body that is fed may come. */
-  constructor({ method, url, headers, body, left }: PlainRequest, socket: Socket, resume: () => void) {
+  constructor({ method, url, headers, body, left }: PlainRequest, socket: Socket, source: BodySource) {
     super(socket)
-    this.#resume = resume
+    this.#source = source
     this.httpVersion = '1.1'
     this.httpVersionMajor = 1
     this.httpVersionMinor = 1
@@ -67,7 +72,7 @@ export class LaneRequest extends IncomingMessage {
   override _read(): void {
     if (!this.complete) {
       this.#parsed._consuming = true
-      this.#resume()
+      this.#source.resume()
     } else {
       if (this.whole) this.push(this.whole)
       this.push(null)

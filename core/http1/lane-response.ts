@@ -29,6 +29,9 @@ const SMALL = 16 * 1024
 /** Headers by which node:http frames an answer: whoever sets them himself has it done by node:http. */
 const FRAMING = new Set(['connection', 'keep-alive', 'transfer-encoding', 'trailer'])
 
+/** In place of a head that is in the draft, and not needed for as long as its body takes: what is asked is whether there is one. */
+const WRITTEN = 'written'
+
 let dateUntil = 0
 let date = ''
 
@@ -90,7 +93,7 @@ export class LaneResponse extends ServerResponse implements Sender {
     this.#isShort = true
     this.statusCode = status
     this.statusMessage = text
-    this.#state._header = head
+    this.#state._header = WRITTEN
     this.#draft = new Draft()
     this.#draft.text(head)
     this.#isHeld = true
@@ -133,19 +136,19 @@ export class LaneResponse extends ServerResponse implements Sender {
     return this.chunkedEncoding ? `${head}Transfer-Encoding: chunked\r\n\r\n` : `${head}\r\n`
   }
 
-  override write(chunk: unknown, ...rest: unknown[]): boolean {
+  override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
     if (!this.#isShort) {
       this.#inherit()
-      return super.write(chunk, ...(rest as []))
+      return super.write(chunk, encoding as BufferEncoding, callback as () => void)
     }
-    const bytes = bytesOf(chunk, rest[0])
-    const written = rest.find(isFunction)
+    const bytes = bytesOf(chunk, encoding)
+    const written = isFunction(encoding) ? encoding : isFunction(callback) ? callback : undefined
     const isNothing = bytes.length === 0 || this.destroyed || this.finished || !this.#hasBody
     if (written && (isNothing || bytes.length <= SMALL)) process.nextTick(written)
     if (isNothing) return true
     const draft = this.#release()
     const isSmall = bytes.length <= SMALL
-    if (this.chunkedEncoding) draft.text(`${bytes.length.toString(16)}\r\n`)
+    if (this.chunkedEncoding) draft.size(bytes.length)
     if (isSmall) {
       draft.add(bytes)
       if (this.chunkedEncoding) draft.text('\r\n')
