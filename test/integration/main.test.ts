@@ -1,7 +1,8 @@
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
-import { join } from 'node:path'
+import { getPriority } from 'node:os'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import { isAlive } from '../helpers/alive.ts'
 import { cleanEnv, spawnGateway, startChildGateway } from '../helpers/child-gateway.ts'
@@ -50,6 +51,34 @@ t.test('R10: SIGTERM lets requests under way end, then stops what was started, a
   t.notOk(isAlive(pid), 'the service is gone')
 })
 
+t.test(
+  'threads that help V8 give way to the one that serves, and what is started does not',
+  { skip: process.platform !== 'linux' && 'only Linux has threads with a niceness of their own' },
+  async (t) => {
+    const gateway = await startChildGateway(t, (await makeFolder(t)).file)
+    const service = Number(await (await fetch(`${gateway.url}/services/s/`)).text())
+    /** By name where Node gives them one (24 on). */
+    const threadsOf = async (pid: number) =>
+      Promise.all(
+        (await readdir(`/proc/${pid}/task`)).map(async (id) => {
+          const stat = await readFile(`/proc/${pid}/task/${id}/stat`, 'utf8')
+          return {
+            isMain: id === String(pid),
+            name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
+            niceness: Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]),
+          }
+        }),
+      )
+    const threads = await threadsOf(gateway.child.pid!)
+    t.equal(threads.find(({ isMain }) => isMain)?.niceness, getPriority())
+    t.equal(threads.filter(({ niceness }) => niceness === Math.min(19, getPriority() + 10)).length, 5)
+    for (const { name, niceness } of threads) if (name === 'V8Worker') t.not(niceness, getPriority())
+    for (const { name, niceness } of threads) if (name === 'libuv-worker') t.equal(niceness, getPriority())
+    t.ok((await threadsOf(service)).every(({ niceness }) => niceness === getPriority()))
+    await gateway.end()
+  },
+)
+
 t.test('R10: SIGINT twice does not wait for requests under way', async (t) => {
   const gateway = await startChildGateway(t, (await makeFolder(t)).file)
   const pid = Number(await (await fetch(`${gateway.url}/services/s/`)).text())
@@ -68,6 +97,28 @@ t.test('R10: shutdown: leave leaves the services running', async (t) => {
   t.teardown(() => isAlive(pid) && process.kill(pid, 'SIGKILL'))
   t.equal(await gateway.end(), 0)
   t.ok(isAlive(pid))
+})
+
+t.test('R10: signals that come while it starts are heeded when it has, a second one at once', async (t) => {
+  const slow = `export default { name: 'slow', async setup() {
+    console.log('setting up')
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+  } }`
+  const { file } = await makeFolder(t, 'plugins: { slow: {} }')
+  await mkdir(join(dirname(file), 'plugins'))
+  await writeFile(join(dirname(file), 'plugins/slow.ts'), slow)
+  const startAnd = async (...signals: NodeJS.Signals[]) => {
+    const child = spawnGateway(file)
+    t.teardown(() => child.kill('SIGKILL'))
+    let out = ''
+    child.stdout.on('data', (chunk) => (out += String(chunk)))
+    await until(() => out.includes('setting up'), 'the gateway to start')
+    for (const signal of signals) child.kill(signal)
+    const [code, killedBy] = await once(child, 'exit')
+    return { code, killedBy, served: out.includes('server.listening'), ended: out.includes('server.stopping') }
+  }
+  t.strictSame(await startAnd('SIGHUP', 'SIGTERM'), { code: 0, killedBy: null, served: true, ended: true })
+  t.match(await startAnd('SIGINT', 'SIGTERM'), { code: 1, killedBy: null, served: false })
 })
 
 t.test('R16: SIGHUP reads everything anew', async (t) => {
