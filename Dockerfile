@@ -2,7 +2,8 @@
 FROM node:22-bookworm-slim AS build
 WORKDIR /hestia
 COPY package.json package-lock.json ./
-RUN npm ci
+# `prepare` compiles sources, which aren't there yet and are built below.
+RUN npm ci --ignore-scripts && npm rebuild
 COPY . .
 RUN npm run build && npm prune --omit=dev && rm -r node_modules/.cache
 

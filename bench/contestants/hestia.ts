@@ -71,12 +71,12 @@ export const hestiaProxyOnly: Contestant = {
     }),
 }
 
-/** With all standard plugins, when nothing of it was compiled before. */
-export const hestiaFirstStart: Contestant = {
-  name: 'hestia, first start',
+/** With all standard plugins, when what `npm install` had compiled is not there, or not what the sources say. */
+export const hestiaChanged: Contestant = {
+  name: 'hestia, sources changed',
   start: (port, context) => {
     rmSync(join(cacheOf(ROOT), MANIFEST), { force: true })
-    return startHestia(context, { name: 'hestia, first start', services: { bench: benchService(port) } })
+    return startHestia(context, { name: 'hestia, sources changed', services: { bench: benchService(port) } })
   },
 }
 

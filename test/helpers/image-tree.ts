@@ -19,8 +19,8 @@ function isIgnored(path: string): boolean {
 }
 
 /**
- * Does what a stage says in a folder that stands for `/`. What only a container can do is left out: `apt-get`. `npm ci` is taken
- * as done by copying what is installed here.
+ * Does what a stage says in a folder that stands for `/`. What only a container can do is left out: `apt-get`. `npm ci` and
+ * `npm rebuild` are taken as done by copying what is installed here.
  */
 export function buildTree(stage: Stage, root: string, stages: ReadonlyMap<string, string>): void {
   const at = (path: string): string => join(root, path)
@@ -49,10 +49,8 @@ function copy({ words, from }: Step, source: string, target: (path: string) => s
 
 function run(command: string, root: string, cwd: string): void {
   if (/^(apt-get |rm -rf \/var\/lib\/apt)/.test(command)) return
-  if (command === 'npm ci') {
-    execFileSync('cp', ['-a', join(ROOT, 'node_modules'), cwd])
-    return
-  }
+  if (command.startsWith('npm ci')) execFileSync('cp', ['-a', join(ROOT, 'node_modules'), cwd])
+  if (/^npm (ci|rebuild)/.test(command)) return
   const isRoot = process.getuid?.() === 0
   const here = command
     .replace('-o node -g node', isRoot ? `-o ${OWNER} -g ${OWNER}` : '')

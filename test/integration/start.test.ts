@@ -46,6 +46,22 @@ const CONFIG = { 'hestia_config.yml': 'server: { port: 0 }\nlog: { format: json 
 
 const makeFolder = (t: Test, files: object = {}): string => t.testdir({ ...CONFIG, ...files })
 
+t.test('R22 an installation compiles the sources for the first start', async (t) => {
+  const dir = makeFolder(t)
+  const own = new InstalledHestia(dir)
+  const { scripts } = JSON.parse(readFileSync(join(own.root, 'package.json'), 'utf8')) as { scripts: { prepare: string } }
+  const prepare = () => execFileSync('sh', ['-c', scripts.prepare], { cwd: own.root, env: cleanEnv(), encoding: 'utf8' })
+  t.equal(prepare(), '')
+  const made = own.programs()
+  t.equal(made.length, 1)
+  const gateway = await serve(t, dir, { program: own.program })
+  t.equal(await gateway.health(), 'ok')
+  t.equal(await gateway.end(), 0)
+  t.strictSame(own.programs(), made, 'what it made is used')
+  own.edit('core/main.ts', 'export async function run(', 'export async function run((')
+  t.equal(prepare(), '', 'what is wrong is told by the start')
+})
+
 t.test('R22 sources are compiled at the first start; later ones use that until a source changes', async (t) => {
   const dir = makeFolder(t)
   const own = new InstalledHestia(dir)
