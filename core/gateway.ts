@@ -189,6 +189,7 @@ export class Gateway implements Surface {
     await this.host.close()
     await this.#reloader.close()
     await this.#sources.loader.close()
+    this.#eventLog?.close()
   }
 
   #changed(files: ReadonlySet<string>): void {

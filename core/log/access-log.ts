@@ -5,6 +5,11 @@ import { lineOf } from './sentences.ts'
 
 type Finished = EventOf<'request.finished'>
 
+/** So long a line waits for others, in milliseconds, as a write costs more than ten of them ... */
+const GATHER_MS = 10
+/** ... unless so much waits, in characters. */
+const MOST_GATHERED = 64 * 1024
+
 /** Where finished lines go. */
 export interface Out {
   write(lines: string): unknown
@@ -12,18 +17,14 @@ export interface Out {
 
 /**
  * The one line of each request, as JSON like all others, but put together by hand, as it is the one that is written thousands of
- * times a second. Its fields are chosen so that none can hold a secret: nothing is looked for. The lines of one turn of the
- * event loop are one write.
+ * times a second. Its fields are chosen so that none can hold a secret: nothing is looked for. Lines that come soon after each
+ * other are one write.
  */
 export class AccessLog {
   readonly #out: Out
   readonly #brief: boolean
   #pending = ''
-  readonly #flush = (): void => {
-    const lines = this.#pending
-    this.#pending = ''
-    this.#out.write(lines)
-  }
+  #timer: NodeJS.Timeout | undefined
 
   /** `brief`: with the sentence only, for people. */
   constructor(out: Out, brief: boolean) {
@@ -31,17 +32,32 @@ export class AccessLog {
     this.#brief = brief
   }
 
+  /** Writes the lines that wait for others. */
+  flush(): void {
+    clearTimeout(this.#timer)
+    const lines = this.#pending
+    this.#pending = ''
+    if (lines !== '') this.#out.write(lines)
+  }
+
+  #add(line: string): void {
+    if (this.#pending === '') this.#timer = setTimeout(flush, GATHER_MS, this).unref()
+    this.#pending += line
+    if (this.#pending.length > MOST_GATHERED) this.flush()
+  }
+
   /** A writer for the lines of a share of all requests. */
   writer({ level, sample }: Readonly<LogConfig['access']>): (event: Finished) => void {
     const begin = `{"level":${levels.values[level]},"time":"`
     return (event) => {
       if (sample < 1 && Math.random() >= sample) return
-      if (this.#pending === '') setImmediate(this.#flush)
       const msg = quoted(lineOf(event).sentence)
-      this.#pending += `${begin}${isoTime(event.at)}"${this.#brief ? '' : fields(event)},"msg":${msg}}\n`
+      this.#add(`${begin}${isoTime(event.at)}"${this.#brief ? '' : fields(event)},"msg":${msg}}\n`)
     }
   }
 }
+
+const flush = (log: AccessLog): void => log.flush()
 
 function fields(event: Finished): string {
   const { requestId, method, path, service, instance, reason, strategy, status, error, upstreamMs, trace } = event

@@ -44,10 +44,18 @@ export class EventLog {
     }
   }
 
+  /** Writes what waits, and nothing from here on. */
+  close(): void {
+    this.#stop()
+    this.#access.flush()
+  }
+
   #write(log: Logger, event: HestiaEvent): void {
     const { level, sentence } = lineOf(event)
     if (!log.isLevelEnabled(level)) return
     const { at: _, ...fields } = event
+    // Lines stand in the order in which things happened.
+    this.#access.flush()
     if (this.#forPeople) log[level](sentence)
     else log[level](fields, sentence)
   }

@@ -21,7 +21,8 @@ function makeLog(config: Partial<LogConfig> = {}) {
   const made = makeLogger({ ...CONFIG, ...config }, { write: (line) => lines.push(line) })
   const eventLog = new EventLog(events, made)
   eventLog.follow({ ...CONFIG, ...config })
-  return { lines, events, log: made.log, follow: (next: Partial<LogConfig>) => eventLog.follow({ ...CONFIG, ...next }) }
+  const follow = (next: Partial<LogConfig>) => eventLog.follow({ ...CONFIG, ...next })
+  return { lines, events, log: made.log, follow, close: () => eventLog.close() }
 }
 
 const finished = {
@@ -96,8 +97,7 @@ t.test('R23 what is no secret stays, and a line of JSON stays one', async (t) =>
 })
 
 t.test('R23 the access log: a line with its fields, at its level, for a share of requests, or not at all', async (t) => {
-  const { lines, events, follow } = makeLog()
-  const turn = () => new Promise((resolve) => setImmediate(resolve))
+  const { lines, events, follow, close } = makeLog()
   events.emit('request.finished', finished)
   events.emit('request.finished', {
     ...finished,
@@ -107,8 +107,9 @@ t.test('R23 the access log: a line with its fields, at its level, for a share of
     error: 'x',
     upstreamMs: undefined,
   })
-  await turn()
-  t.equal(lines.length, 1, 'the lines of one turn are one write')
+  t.same(lines, [], 'they wait for others')
+  await until(() => lines.length > 0, 'the lines')
+  t.equal(lines.length, 1, 'and are one write')
   lines.splice(0, 1, ...lines[0]!.trimEnd().split('\n'))
   t.match(JSON.parse(lines[1]!), { path: '/"quoted\\"', error: 'x', msg: 'no service: GET /"quoted\\" 200 in 2 ms' })
   t.match(JSON.parse(lines[0]!), {
@@ -130,24 +131,31 @@ t.test('R23 the access log: a line with its fields, at its level, for a share of
     aborted: false,
     msg: 's/i: GET /api/tags 200 in 2 ms',
   })
-  const count = async (config: Partial<LogConfig>, times = 1): Promise<number> => {
+  events.emit('request.finished', finished)
+  events.emit('instance.health', { service: 's', instance: 'i', healthy: true, reason: 'ok' })
+  t.same(
+    lines.slice(2).map((line) => (JSON.parse(line) as { type: string }).type),
+    ['request.finished', 'instance.health'],
+    'in the order in which it happened',
+  )
+  const count = (config: Partial<LogConfig>, times = 1): number => {
     follow(config)
     lines.length = 0
     for (let i = 0; i < times; i++) events.emit('request.finished', finished)
-    await turn()
+    close()
     lines.splice(0, lines.length, ...lines.join('').split('\n').filter(Boolean))
     return lines.length
   }
-  t.equal(await count({ access: { level: 'info', sample: 0 } }), 0)
+  t.equal(count({ access: { level: 'info', sample: 0 } }), 0)
   t.equal(events.wants('request.finished'), false, 'no event is even made')
-  t.equal(await count({ access: { level: 'debug', sample: 1 } }), 0)
+  t.equal(count({ access: { level: 'debug', sample: 1 } }), 0)
   t.equal(events.wants('request.finished'), false)
-  t.equal(await count({ level: 'debug', access: { level: 'debug', sample: 1 } }), 1)
+  t.equal(count({ level: 'debug', access: { level: 'debug', sample: 1 } }), 1)
   t.match(JSON.parse(lines[0]!), { level: 20 })
-  t.equal(await count({ level: 'warn' }), 0)
-  t.equal(await count({ level: 'warn', levels: { request: 'info' } }), 1)
-  t.equal(await count({ levels: { request: 'warn' } }), 0)
-  const sampled = await count({ access: { level: 'info', sample: 0.25 } }, 4000)
+  t.equal(count({ level: 'warn' }), 0)
+  t.equal(count({ level: 'warn', levels: { request: 'info' } }), 1)
+  t.equal(count({ levels: { request: 'warn' } }), 0)
+  const sampled = count({ access: { level: 'info', sample: 0.25 } }, 4000)
   t.ok(sampled > 700 && sampled < 1300, `${sampled} of 4000`)
 })
 
