@@ -49,7 +49,7 @@ export function judge(record: InstanceRecord, present: Present, starters: Readon
   return { action: action(), data: structuredClone(data), reason, orphaned }
 }
 
-/** What was to be picked up is not there any more; that is no failure of a start. */
+/** What was to be picked up, or used as it was found, is not there any more; that is no failure of a start. */
 export class Gone extends Error {}
 
 /** A moment of the wall's clock (milliseconds since the epoch) on that of `performance.now()`, but no later than now. */

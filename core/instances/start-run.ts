@@ -66,7 +66,8 @@ export class StartRun<I extends Place & { readonly url: string; readonly waiting
       // Nothing is started anew but for somebody.
       if (this.signal.aborted || (this.#instance.waiting === 0 && !this.pinned)) return error
     }
-    for (let attempt = 1; ; attempt++) {
+    let hasGone = false
+    for (let attempt = 1; ; ) {
       const { attempts, delay_ms } = this.#instance.service.config.start
       const attemptBeganAt = performance.now()
       events.emit('instance.attempt', { ...who, attempt, attempts })
@@ -74,7 +75,12 @@ export class StartRun<I extends Place & { readonly url: string; readonly waiting
       if (!error) return undefined
       const durationMs = performance.now() - attemptBeganAt
       events.emit('instance.attempt_failed', { ...who, attempt, attempts, error: error.message, durationMs })
-      if (attempt >= attempts) return error
+      // What somebody else had started was none of ours. Only once, as it may come and go for ever.
+      if (error instanceof Gone && !hasGone) {
+        hasGone = true
+        continue
+      }
+      if (attempt++ >= attempts) return error
       await sleep(delay_ms, undefined, { signal: this.signal }).catch(() => undefined)
       if (this.signal.aborted) return asError(this.signal.reason)
     }

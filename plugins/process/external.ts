@@ -1,33 +1,42 @@
-import { asError, type BeforeStartEvent, pause, pauseAfter } from 'hestia'
+import { type BeforeStartEvent, Gone, pause, pauseAfter } from 'hestia'
 import { lookAt } from './occupied.ts'
 import type { ExternalRecord } from './record.ts'
 
 /**
- * Uses what serves at the address of an instance already. What goes away before it was seen to be ready, as something does
- * that was just being ended, is followed by `launch`: nobody else would start the service.
+ * So long connections have to be refused until what accepted them counts as gone, in milliseconds: some programs make room for
+ * themselves during their own start.
  */
-export function useExternal(event: BeforeStartEvent, launch: () => Promise<void>): void {
-  const { instance, signal, progress } = event
+const GONE_AFTER_MS = 2000
+
+/** Uses what serves at the address of an instance already. */
+export function useExternal(event: BeforeStartEvent): void {
+  const { instance, progress } = event
   const external = { external: true } satisfies ExternalRecord
   instance.data.process = external
   progress(`something accepts connections at ${instance.url} already: it is used as it is, and will not be stopped`)
-  whileItStarts(event, external, async () => {
-    progress(`nothing accepts connections at ${instance.url} any more: it is started here`)
-    delete instance.data.process
-    await launch()
-  }).catch((thrown: unknown) => {
-    if (!signal.aborted) instance.crashed(asError(thrown))
-  })
+  watchExternal(event, external)
 }
 
-/** Looks at the address until the start is over, and calls `gone` when connections are refused there before. */
-async function whileItStarts({ instance, signal }: BeforeStartEvent, external: object, gone: () => Promise<void>): Promise<void> {
+/** Ends the attempt if it goes away before it was ready, as what was just being ended does: the next one starts the process. */
+export function watchExternal({ instance, signal }: BeforeStartEvent, external: object): void {
   const isOver = () => signal.aborted || instance.state !== 'starting' || instance.data.process !== external
+  untilGone(instance.url, signal, isOver).then(
+    () => {
+      if (!isOver()) instance.crashed(new Gone(`nothing accepts connections at ${instance.url} any more`))
+    },
+    () => undefined, // The attempt is over.
+  )
+}
+
+/** @throws the signal's reason when it is aborted. */
+async function untilGone(url: string, signal: AbortSignal, isOver: () => boolean): Promise<void> {
   const beganAt = performance.now()
-  while (!isOver()) {
-    const seen = await lookAt(instance.url, signal)
-    // What doesn't answer for a while is busy, and has the address still.
-    if (seen === 'refuses' && !isOver()) return gone()
-    await pause(pauseAfter(performance.now() - beganAt), signal)
+  for (let refusedSince = Number.POSITIVE_INFINITY; !isOver(); ) {
+    const now = performance.now()
+    // What doesn't answer at all is busy, and has the address still.
+    if ((await lookAt(url, signal)) !== 'refuses') refusedSince = Number.POSITIVE_INFINITY
+    else if (now - refusedSince >= GONE_AFTER_MS) return
+    else refusedSince = Math.min(refusedSince, now)
+    await pause(pauseAfter(now - beganAt), signal)
   }
 }

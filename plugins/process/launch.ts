@@ -7,7 +7,7 @@ import { type BeforeStartEvent, type Events, type Instance, messageOf, processIn
 import type { ProcessServiceOptions } from '../../schemas/process.ts'
 import { cookiePrefix, newCookie } from './cookie.ts'
 import { environmentFor } from './environment.ts'
-import { useExternal } from './external.ts'
+import { useExternal, watchExternal } from './external.ts'
 import { isOccupied } from './occupied.ts'
 import { closeOutput, type Output, openOutput, removeOutput, reopenOutput } from './output.ts'
 import { type OwnRecord, programOf, recordOf, thisGateway } from './record.ts'
@@ -31,16 +31,11 @@ export async function launch(event: BeforeStartEvent, section: ProcessServiceOpt
   const { instance, signal } = event
   await around.handedOver()
   const left = recordOf(instance)
-  if (left) return 'external' in left ? undefined : resume(event, section, left, around)
+  if (left) return 'external' in left ? watchExternal(event, left) : resume(event, section, left, around)
   await around.kept.ending.get(instance)
   const isTaken = await isOccupied(instance.url, signal)
   if (signal.aborted) return
-  if (isTaken) return useExternal(event, () => begin(event, section, around))
-  await begin(event, section, around)
-}
-
-async function begin(event: BeforeStartEvent, section: ProcessServiceOptions, around: Surroundings): Promise<void> {
-  const { instance, signal } = event
+  if (isTaken) return useExternal(event)
   const cwd = resolve(dirname(around.configFile), section.cwd ?? '.')
   await checkFolder(cwd, instance)
   // From here on everything happens in one tick: an attempt that has ended meanwhile starts nothing.

@@ -376,7 +376,10 @@ t.test('R18 what serves at the address and goes away before it was ready is foll
   other.close()
   await started
   t.same([instance.state, marked(gateway.mark)], ['hot', [record(gateway).pid]])
-  await gateway.event('instance.progress', ({ note }) => /nothing accepts .* any more: it is started here/.test(note))
+  const { attempt, attempts } = await gateway.event('instance.attempt_failed', ({ error }) =>
+    /nothing accepts .* any more/.test(error),
+  )
+  t.same([attempt, attempts], [1, 1], 'that was no attempt of ours')
   await instance.stop('manual')
   t.same(marked(gateway.mark), [], 'and it is ended as any other')
 })
