@@ -5,7 +5,7 @@ import { fieldNames } from './field-names.ts'
 import { HeldBody, tooLarge } from './held-body.ts'
 import type { TraceContext } from './trace-context.ts'
 
-const NO_MODELS: readonly string[] = []
+const NO_MODELS: readonly string[] = Object.freeze([])
 
 /** What a request view is made of. */
 export interface RequestParts {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { LaneRequest } from './lane-request.ts'
+import { type BodySource, LaneRequest } from './lane-request.ts'
 import { LaneResponse, type ResponseOwner } from './lane-response.ts'
 import { type PlainRequest, readPlainRequest } from './plain-request.ts'
 import type { Place } from './read-buffer.ts'
@@ -35,7 +35,7 @@ interface Owned extends Socket {
 }
 
 /** A client's connection as long as all that comes on it are plain requests, one at a time. */
-export class LaneConnection implements ResponseOwner, Reader {
+export class LaneConnection implements ResponseOwner, Reader, BodySource {
   readonly #socket: Socket
   readonly #lane: Lane
   #request: LaneRequest | undefined
@@ -127,6 +127,7 @@ export class LaneConnection implements ResponseOwner, Reader {
     else this.#lane.brokenOff(this.#socket)
   }
 
+  /** The socket takes more. */
   drained(): void {
     this.#response?.drained()
   }
@@ -138,6 +139,7 @@ export class LaneConnection implements ResponseOwner, Reader {
     else this.#socket.destroy()
   }
 
+  /** Nothing comes or goes any more. */
   closed(): void {
     this.#lane.gone(this)
     const [request, response] = [this.#request, this.#response]

@@ -228,7 +228,8 @@ export class LaneResponse extends ServerResponse implements Sender {
     const ended = args.find(isFunction)
     if (ended) this.once('finish', ended)
     const [chunk, encoding] = args
-    if (chunk !== undefined && chunk !== null && !isFunction(chunk)) this.write(chunk, encoding)
+    if (chunk !== undefined && chunk !== null && !isFunction(chunk))
+      this.write(chunk, isFunction(encoding) ? undefined : encoding)
     this.#state.finished = true
     const draft = this.#release()
     if (this.chunkedEncoding) draft.text(`0\r\n${this.#state._trailer}\r\n`)
