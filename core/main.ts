@@ -1,4 +1,5 @@
 import { closeSync, openSync } from 'node:fs'
+import { constants } from 'node:os'
 import { inspect } from 'node:util'
 import { messageOf } from './errors.ts'
 import { Gateway, type GatewayOptions } from './gateway.ts'
@@ -8,7 +9,7 @@ import { withSources } from './stack-traces.ts'
 /**
  * Runs a gateway as this process: SIGTERM and SIGINT end it, and a second one does not wait for requests under way; SIGHUP reads
  * everything anew, unless it says that the terminal was closed. A signal that comes while it starts is heeded when it has;
- * a second one that ends it, at once. Exits with 1 when it cannot start.
+ * a second one that ends it does so at once, with the exit code of a shell (128 and its number). Exits with 1 when it cannot start.
  */
 export async function run(options: GatewayOptions): Promise<void> {
   letHelpersGiveWay()
@@ -36,10 +37,11 @@ function heedSignals(starting: Promise<Gateway>): void {
   })
   const end = (signal: NodeJS.Signals): void => {
     // Who asks twice doesn't want to wait for the requests under way.
-    if (isEnding && !hasStarted) process.exit(1)
+    if (isEnding && !hasStarted) process.exit(128 + constants.signals[signal])
     if (isEnding) hurry.abort()
     if (isEnding) return
     isEnding = true
+    if (!hasStarted) process.stderr.write('hestia ends as soon as it has started; once more, and it ends at once\n')
     whenStarted((gateway) =>
       gateway.stop(signal, hurry.signal).then(
         () => process.exit(0),

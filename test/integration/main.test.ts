@@ -118,7 +118,7 @@ t.test('R10: signals that come while it starts are heeded when it has, a second 
     return { code, killedBy, served: out.includes('server.listening'), ended: out.includes('server.stopping') }
   }
   t.strictSame(await startAnd('SIGHUP', 'SIGTERM'), { code: 0, killedBy: null, served: true, ended: true })
-  t.match(await startAnd('SIGINT', 'SIGTERM'), { code: 1, killedBy: null, served: false })
+  t.match(await startAnd('SIGINT', 'SIGTERM'), { code: 143, killedBy: null, served: false })
 })
 
 t.test('R16: SIGHUP reads everything anew', async (t) => {
