@@ -98,13 +98,13 @@ export function save(cache, manifest) {
 }
 
 /**
- * Removes what nobody has used for a while, but not what was made last.
+ * Removes what nobody has used for a while.
  * @param {string} cache
- * @param {string} newest
+ * @param {readonly (string | undefined)[]} kept names of what is not to be removed
  */
-export function tidy(cache, newest) {
+export function tidy(cache, kept) {
   for (const name of readdirSync(cache)) {
-    if (name === newest || name === MANIFEST) continue
+    if (kept.includes(name) || name === MANIFEST) continue
     const path = join(cache, name)
     ifWritable(() => {
       if (Date.now() - statSync(path).mtimeMs > UNUSED_MS) rmSync(path, { recursive: true })

@@ -55,8 +55,10 @@ async function makeIn(root, cache, parts) {
   if (folder === undefined) return undefined
   try {
     const manifest = await make(root, folder, parts)
+    // Who runs what was made before may not be permitted to say so.
+    const before = read(cache)?.folder
     save(cache, manifest)
-    tidy(cache, manifest.folder)
+    tidy(cache, [manifest.folder, before])
     keep(folder)
     return { manifest, folder }
   } catch (error) {

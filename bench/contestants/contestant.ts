@@ -7,6 +7,8 @@ export interface Contestant {
   readonly name: string
   /** What is not installed, and how it would be; undefined if nothing is missing. */
   missing?(): string | undefined
+  /** Does what comes before a start and is none of it. */
+  prepare?(): void
   /** Starts it in front of what listens on that port of the loopback interface. */
   start(upstreamPort: number, context: Context): Promise<Running>
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cacheOf, MANIFEST } from '../../bin/cache.js'
@@ -71,13 +72,23 @@ export const hestiaProxyOnly: Contestant = {
     }),
 }
 
+const forgetCompiled = (): void => rmSync(join(cacheOf(ROOT), MANIFEST), { force: true })
+
+/** With all standard plugins, for the first time after an installation. */
+export const hestiaInstalled: Contestant = {
+  name: 'hestia, first start',
+  prepare: () => {
+    forgetCompiled()
+    execFileSync(process.execPath, [join(ROOT, 'bin/prepare.js')], { cwd: ROOT, stdio: 'ignore' })
+  },
+  start: (port, context) => startHestia(context, { name: 'hestia, first start', services: { bench: benchService(port) } }),
+}
+
 /** With all standard plugins, when what `npm install` had compiled is not there, or not what the sources say. */
 export const hestiaChanged: Contestant = {
   name: 'hestia, sources changed',
-  start: (port, context) => {
-    rmSync(join(cacheOf(ROOT), MANIFEST), { force: true })
-    return startHestia(context, { name: 'hestia, sources changed', services: { bench: benchService(port) } })
-  },
+  prepare: forgetCompiled,
+  start: (port, context) => startHestia(context, { name: 'hestia, sources changed', services: { bench: benchService(port) } }),
 }
 
 export const hestiaCompiled: Contestant = {

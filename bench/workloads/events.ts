@@ -16,7 +16,7 @@ const STREAMS = 200
 const RATE = 50
 /** So often all streams are opened and closed before anything counts: compilers look at what has been done some thousand times. */
 const WARM_UPS = 15
-/** Rounds for each that was asked for: a hundredth of the events is few of them, and one disturbance is in all its rows. */
+/** Rounds for each that was asked for: one disturbance of the machine decides the latest hundredth of a round. */
 const ROUNDS = 3
 const EVENT = /\{"at":(\d+)\}\n/g
 
