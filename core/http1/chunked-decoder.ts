@@ -1,12 +1,10 @@
 import { WireError } from './errors.ts'
-import { parseHeaderLines } from './syntax.ts'
+import { CR, LF, parseHeaderLines } from './syntax.ts'
 
 /** Longest line that gives the size of a chunk, and longest trailer section, in bytes. */
 const MAX_SIZE_LINE = 1024
 const MAX_TRAILERS = 16 * 1024
 
-const CR = 13
-const LF = 10
 /** No such thing there. */
 const NONE = -1
 /** Of each byte its value as a hexadecimal digit. */

@@ -7,6 +7,7 @@ import { WireError } from './errors.ts'
 import { hasLength, hasSmallBody, type OutgoingRequest } from './outgoing-request.ts'
 import type { Place } from './read-buffer.ts'
 import type { Reader } from './reading.ts'
+import { own, type SocketOwner } from './socket-owner.ts'
 import { streamBody } from './stream-body.ts'
 import { flushAtEndOfTurn, type Sender } from './turn.ts'
 
@@ -31,19 +32,13 @@ interface Sending {
   readonly stop: () => void
 }
 
-const CONNECTION = Symbol('connection')
-
-interface Owned extends Socket {
-  [CONNECTION]?: ClientConnection
-}
-
 const closed = (): WireError => new WireError('CLOSED', 'the other side closed it')
 
 /**
  * One connection to a service, with one request at a time on it: writes it, and reads its answer strictly. After anything that
  * leaves doubts about where the next answer begins, it is closed.
  */
-export class ClientConnection implements Carrier, Reader, Sender {
+export class ClientConnection implements SocketOwner, Carrier, Reader, Sender {
   readonly #socket: Socket
   readonly #keeper: Keeper
   #listener: AnswerListener | undefined
@@ -65,9 +60,7 @@ export class ClientConnection implements Carrier, Reader, Sender {
   constructor(socket: Socket, keeper: Keeper) {
     this.#socket = socket
     this.#keeper = keeper
-    const owned: Owned = socket
-    owned[CONNECTION] = this
-    owned.on('end', onEnd).on('error', onError).on('close', onClose)
+    own(socket, this)
   }
 
   /** Whether a request can be sent now, as far as is known. */
@@ -120,7 +113,7 @@ export class ClientConnection implements Carrier, Reader, Sender {
 
   #sent(error: Error | undefined): void {
     this.#sending = undefined
-    if (error) this.broken(error)
+    if (error) this.#broken(error)
     else if (!this.#reader?.hasHead) this.#awaitHead()
   }
 
@@ -147,7 +140,7 @@ export class ClientConnection implements Carrier, Reader, Sender {
   /** Ends the connection, whatever it is doing. */
   destroy(): void {
     this.flush()
-    this.broken(new WireError('CLOSED', 'it was closed'))
+    this.#broken(new WireError('CLOSED', 'it was closed'))
   }
 
   /** Whether it is in the middle of the body of an answer. */
@@ -167,7 +160,7 @@ export class ClientConnection implements Carrier, Reader, Sender {
     try {
       surplus = reader.read(bytes, place)
     } catch (thrown) {
-      this.broken(thrown as Error)
+      this.#broken(thrown as Error)
       return false
     }
     if (this.#reader !== reader) return false
@@ -196,19 +189,25 @@ export class ClientConnection implements Carrier, Reader, Sender {
     listener.onComplete(reader.trailers)
   }
 
-  /** The other side sends no more. */
   ended(): void {
     try {
       if (!this.#reader) throw closed()
       this.#reader.end()
       this.#complete(false)
     } catch (thrown) {
-      this.broken(thrown as Error)
+      this.#broken(thrown as Error)
     }
   }
 
-  /** It can't be used any more. */
-  broken(error: Error): void {
+  failed(error: Error): void {
+    this.#broken(error)
+  }
+
+  closed(): void {
+    this.#broken(closed())
+  }
+
+  #broken(error: Error): void {
     const listener = this.#listener
     this.#listener = undefined
     this.#close()
@@ -237,23 +236,12 @@ export class ClientConnection implements Carrier, Reader, Sender {
   /** The time for a head is over; of whichever request is on it by now. */
   headIsLate(): void {
     if (this.#reader && !this.#reader.hasHead && !this.#sending)
-      this.broken(new WireError('HEAD_TIMEOUT', `no head of an answer within ${this.#headTimeoutMs} ms`))
+      this.#broken(new WireError('HEAD_TIMEOUT', `no head of an answer within ${this.#headTimeoutMs} ms`))
   }
 
   bodyIsLate(): void {
-    this.broken(new WireError('BODY_TIMEOUT', `silent for ${this.#bodyTimeoutMs} ms`))
+    this.#broken(new WireError('BODY_TIMEOUT', `silent for ${this.#bodyTimeoutMs} ms`))
   }
-}
-
-// The same for all connections: a function of each one's own for every event would be most of what it takes.
-function onEnd(this: Owned): void {
-  this[CONNECTION]?.ended()
-}
-function onError(this: Owned, error: Error): void {
-  this[CONNECTION]?.broken(error)
-}
-function onClose(this: Owned): void {
-  this[CONNECTION]?.broken(closed())
 }
 
 const headIsLate = (connection: ClientConnection): void => connection.headIsLate()

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { CR, LF } from './syntax.ts'
 
 /** What is sent in a turn of the event loop has room in it, as a rule, in bytes. */
 const SIZE = 256 * 1024
@@ -7,8 +8,6 @@ const SIZE = 256 * 1024
 const SHORT = 24
 
 const DIGITS = Buffer.from('0123456789abcdef')
-const CR = 13
-const LF = 10
 
 const WAS_FULL = Symbol('was full')
 

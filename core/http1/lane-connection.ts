@@ -4,6 +4,7 @@ import { LaneResponse, type ResponseOwner } from './lane-response.ts'
 import { type PlainRequest, readPlainRequest } from './plain-request.ts'
 import type { Place } from './read-buffer.ts'
 import { type Reader, readBy } from './reading.ts'
+import { disown, own, type SocketOwner } from './socket-owner.ts'
 
 /** What connections go by; it may change while they last. */
 export interface LaneSettings {
@@ -28,14 +29,8 @@ export interface Lane {
   gone(connection: LaneConnection): void
 }
 
-const CONNECTION = Symbol('connection')
-
-interface Owned extends Socket {
-  [CONNECTION]?: LaneConnection | undefined
-}
-
 /** A client's connection as long as all that comes on it are plain requests, one at a time. */
-export class LaneConnection implements ResponseOwner, Reader, BodySource {
+export class LaneConnection implements SocketOwner, ResponseOwner, Reader, BodySource {
   readonly #socket: Socket
   readonly #lane: Lane
   #request: LaneRequest | undefined
@@ -50,9 +45,8 @@ export class LaneConnection implements ResponseOwner, Reader, BodySource {
     this.#socket = socket
     this.#lane = lane
     readBy(socket, this)
-    const owned: Owned = socket
-    owned[CONNECTION] = this
-    owned.on('error', ignore).on('end', onEnd).on('drain', onDrain).on('timeout', onTimeout).on('close', onClose).resume()
+    own(socket, this)
+    socket.resume()
     this.#expect(lane.settings.headTimeoutMs)
   }
 
@@ -118,7 +112,6 @@ export class LaneConnection implements ResponseOwner, Reader, BodySource {
     if (this.#left > 0) this.#socket.resume()
   }
 
-  /** The client sends no more. */
   ended(): void {
     // It may have come in the turn in which the answer was written.
     this.#response?.flush()
@@ -127,19 +120,16 @@ export class LaneConnection implements ResponseOwner, Reader, BodySource {
     else this.#lane.brokenOff(this.#socket)
   }
 
-  /** The socket takes more. */
   drained(): void {
     this.#response?.drained()
   }
 
-  /** Nothing has moved for as long as it was given. */
   overdue(): void {
     if (this.#response) return
     if (this.#request === undefined) this.#lane.overdue(this.#socket)
     else this.#socket.destroy()
   }
 
-  /** Nothing comes or goes any more. */
   closed(): void {
     this.#lane.gone(this)
     const [request, response] = [this.#request, this.#response]
@@ -171,10 +161,9 @@ export class LaneConnection implements ResponseOwner, Reader, BodySource {
 
   /** What comes is not for here. */
   #leave(bytes: Buffer): void {
-    const socket: Owned = this.#socket
+    const socket = this.#socket
     readBy(socket, undefined)
-    socket[CONNECTION] = undefined
-    socket.off('end', onEnd).off('drain', onDrain).off('timeout', onTimeout).off('close', onClose)
+    disown(socket)
     socket.setTimeout(0)
     this.#lane.gone(this)
     socket.pause()
@@ -183,22 +172,6 @@ export class LaneConnection implements ResponseOwner, Reader, BodySource {
     socket.resume()
   }
 }
-
-// The same for all connections: a function of each one's own for every event would be most of what it takes.
-function onEnd(this: Owned): void {
-  this[CONNECTION]?.ended()
-}
-function onDrain(this: Owned): void {
-  this[CONNECTION]?.drained()
-}
-function onTimeout(this: Owned): void {
-  this[CONNECTION]?.overdue()
-}
-function onClose(this: Owned): void {
-  this[CONNECTION]?.closed()
-}
-
-const ignore = (): void => undefined
 
 /** As node:http calls it. */
 const brokenOff = (): Error => Object.assign(new Error('aborted'), { code: 'ECONNRESET' })

@@ -1,3 +1,7 @@
+/** The bytes that end a line (RFC 9112, 2.2). */
+export const CR = 13
+export const LF = 10
+
 /** A method, or the name of a header (RFC 9110, 5.6.2). */
 export const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 

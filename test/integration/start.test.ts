@@ -172,6 +172,13 @@ t.test('R22 two first starts at once do not disturb each other; what nobody uses
     'who runs still may need a part of it',
   )
   t.notOk(own.programs().includes('program-abandoned'))
+
+  const { folder: last } = JSON.parse(readFileSync(join(own.cache, 'manifest.json'), 'utf8')) as { folder: string }
+  for (const name of own.programs()) utimesSync(join(own.cache, name), 0, 0)
+  own.edit('cli/program.ts', 'A changed gateway.', HELP)
+  t.match(await hestia(['--help'], { program }), { stdout: HELP })
+  t.equal(own.programs().length, 2)
+  t.ok(own.programs().includes(last), 'who runs the one before may not be permitted to say so')
 })
 
 t.test('R15 stack traces name the lines of sources', async (t) => {

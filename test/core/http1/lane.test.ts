@@ -211,11 +211,12 @@ t.test('R2 a client that says that it sends no more in the turn in which its ans
 })
 
 t.test('R2 what a plugin writes after the end of an answer goes nowhere', async (t) => {
-  const late = `export default { name: 'late', setup (app) { app.get('/late', (request, reply) => {
+  const late = `let ended = 0
+  export default { name: 'late', setup (app) { app.get('/late', (request, reply) => {
     reply.hijack()
-    reply.raw.writeHead(200, ['X-Late', '1'])
+    reply.raw.writeHead(200, ['X-Ended', ended])
     reply.raw.write('a')
-    reply.raw.end('b')
+    reply.raw.end('b', () => ended++)
     reply.raw.write('HTTP/1.1 200 OK')
   }) } }`
   const { port } = await startGateway(t, {
@@ -227,6 +228,7 @@ t.test('R2 what a plugin writes after the end of an answer goes nowhere', async 
     [request('GET /late', 'Connection: close'), /0\r\n\r\n$/],
   ])
   t.equal(received.match(/HTTP\/1\.1/g)?.length, 2)
+  t.same(received.match(/X-Ended: \d/g), ['X-Ended: 0', 'X-Ended: 1'], 'its end is told once')
 })
 
 t.test('R2 a head that is written in any way is answered as node:http would, however long its body takes', async (t) => {
