@@ -1,5 +1,5 @@
 import { WireError } from './errors.ts'
-import { CR, LF, parseHeaderLines } from './syntax.ts'
+import { CR, fieldsOf, HEADER_LINES, LF } from './syntax.ts'
 
 /** Longest line that gives the size of a chunk, and longest trailer section, in bytes. */
 const MAX_SIZE_LINE = 1024
@@ -14,6 +14,7 @@ const DIGITS = Int8Array.from({ length: 256 }, (_, byte) => {
 })
 const MOST_DIGITS = 13
 
+const TRAILERS = new RegExp(`^${HEADER_LINES}$`)
 const SIZE_LINE = /^([0-9a-fA-F]{1,13})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/
 
 const bad = (message: string): WireError => new WireError('BAD_ANSWER', message)
@@ -109,9 +110,9 @@ export class ChunkedDecoder {
       this.#state = 'size'
     } else {
       if (line !== '\r\n' && !line.endsWith('\r\n\r\n')) return
-      const trailers = parseHeaderLines(line.slice(0, -2), 0)
-      if (!trailers) throw bad('one of its trailer lines is not valid')
-      this.trailers = trailers
+      const lines = line.slice(0, -2)
+      if (!TRAILERS.test(lines)) throw bad('one of its trailer lines is not valid')
+      this.trailers = fieldsOf(lines, 0)
       this.#state = 'done'
     }
     this.#line = ''

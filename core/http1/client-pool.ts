@@ -49,7 +49,7 @@ export class ClientPool implements Keeper {
     }
     for (let connection = fresh ? undefined : this.#idle.pop(); connection; connection = this.#idle.pop()) {
       if (connection.usable) {
-        connection.sendSoon(draft, request, listener)
+        connection.sendSoon(draft, request, listener, this.#all.size === this.#idle.length + 1)
         return
       }
       connection.destroy()

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { CR, LF } from './syntax.ts'
+import { type Characters, CR, IN_TOKEN, IN_VALUE, LF } from './syntax.ts'
 
 /** What is sent in a turn of the event loop has room in it, as a rule, in bytes. */
 const SIZE = 256 * 1024
@@ -7,6 +7,8 @@ const SIZE = 256 * 1024
 /** So much text is written sooner by a loop than by a call that leaves JavaScript. */
 const SHORT = 24
 
+const COLON = 0x3a
+const SPACE = 0x20
 const DIGITS = Buffer.from('0123456789abcdef')
 
 const WAS_FULL = Symbol('was full')
@@ -26,6 +28,19 @@ let turn = 0
 function renew(size: number): void {
   slab = Buffer.allocUnsafeSlow(Math.max(SIZE, size))
   tip = 0
+}
+
+const REFUSED = -1
+
+/** Writes text, checked on the way: where several expressions would each look at it. @returns where it ends, or {@link REFUSED}. */
+function put(text: string, from: number, allowed: Characters): number {
+  const { length } = text
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i)
+    if (allowed[code] !== 1) return REFUSED
+    slab[from + i] = code
+  }
+  return from + length
 }
 
 /** The turn is over: what was not kept is no draft any more, and what it lay in is used anew. */
@@ -56,6 +71,30 @@ export class Draft {
     if (length > SHORT) slab.write(text, tip, 'latin1')
     else for (let i = 0; i < length; i++) slab[tip + i] = text.charCodeAt(i)
     this.#advance(tip + length)
+  }
+
+  /** Adds text that must not be empty, if all of its characters are `allowed`; else the draft is of no more use. @returns whether they are. */
+  only(text: string, allowed: Characters): boolean {
+    this.#reserve(text.length)
+    const to = put(text, tip, allowed)
+    if (to <= tip) return false
+    this.#advance(to)
+    return true
+  }
+
+  /** Adds a header line, if name and value are such (RFC 9110, 5.1 and 5.5); else the draft is of no more use. @returns whether they are. */
+  field(name: string, value: string): boolean {
+    this.#reserve(name.length + value.length + 4)
+    let at = put(name, tip, IN_TOKEN)
+    if (at <= tip) return false
+    slab[at++] = COLON
+    slab[at++] = SPACE
+    at = put(value, at, IN_VALUE)
+    if (at === REFUSED) return false
+    slab[at++] = CR
+    slab[at++] = LF
+    this.#advance(at)
+    return true
   }
 
   /** Adds the size of a chunk as a line (RFC 9112, 7.1). */

@@ -29,6 +29,7 @@ export class FastLane implements Lane {
   readonly #connections = new Set<LaneConnection>()
   #settings: LaneSettings
   #closing = false
+  underWay = 0
 
   /** Puts itself before `server`, for connections that come from now on. */
   constructor(server: Server, initial: LaneSettings, options: LaneOptions) {

@@ -17,6 +17,8 @@ export interface LaneSettings {
 /** Whoever keeps the connections. */
 export interface Lane {
   readonly settings: LaneSettings
+  /** Requests under way. */
+  underWay: number
   /** Whether no connection takes another request. */
   readonly closing: boolean
   serve(request: LaneRequest, response: LaneResponse): void
@@ -52,6 +54,10 @@ export class LaneConnection implements SocketOwner, ResponseOwner, Reader, BodyS
 
   get idle(): boolean {
     return this.#response === undefined && this.#left === 0
+  }
+
+  get isAlone(): boolean {
+    return this.#lane.underWay === 1
   }
 
   get inBody(): boolean {
@@ -104,6 +110,7 @@ export class LaneConnection implements SocketOwner, ResponseOwner, Reader, BodyS
     const response = new LaneResponse(request, this, plain.keepAlive && !this.#lane.closing, this.#lane.settings.keepAliveMs)
     this.#request = request
     this.#response = response
+    this.#lane.underWay++
     this.#lane.serve(request, response)
   }
 
@@ -139,6 +146,7 @@ export class LaneConnection implements SocketOwner, ResponseOwner, Reader, BodyS
 
   finished(response: LaneResponse): void {
     this.#response = undefined
+    this.#lane.underWay--
     if (this.#socket.destroyed) return
     if (!response.leavesOpen || this.#lane.closing) {
       this.#socket.destroySoon()

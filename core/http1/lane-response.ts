@@ -1,8 +1,8 @@
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { Draft } from './draft.ts'
-import { isName, NOT_IN_VALUE } from './syntax.ts'
-import { flushAtEndOfTurn, type Sender } from './turn.ts'
+import { IN_VALUE } from './syntax.ts'
+import { flushAtEndOfCall, flushAtEndOfTurn, type Sender } from './turn.ts'
 
 /** What of its inherited state the short way has to keep true, as everybody else goes by it. */
 interface State {
@@ -17,6 +17,8 @@ interface State {
 
 /** Whose response it is. */
 export interface ResponseOwner {
+  /** Whether no other response is under way. */
+  readonly isAlone: boolean
   /** It was sent, or its connection is gone. */
   finished(response: LaneResponse): void
 }
@@ -45,6 +47,11 @@ function httpDate(): string {
   return date
 }
 
+function keepAlive(timeoutMs: number): string {
+  const seconds = Math.floor(timeoutMs / 1000)
+  return seconds > 0 ? `Connection: keep-alive\r\nKeep-Alive: timeout=${seconds}\r\n` : 'Connection: keep-alive\r\n'
+}
+
 /**
  * A response of node:http with a shorter way for a head that is given whole, as names and values in turn: it then writes to the
  * socket itself, the same bytes, and is closed as soon as they are with the system. Used in any other way it is the response that it inherits from.
@@ -56,11 +63,11 @@ export class LaneResponse extends ServerResponse implements Sender {
   /** Whether it is node:http's, which it is for good. */
   #isInherited = false
   #hasBody = true
-  /** What is sent at the end of the turn. */
+  /** What is sent next. */
   #draft: Draft | undefined
   /** Whether that is a head which waits for what follows it. */
   #isHeld = false
-  /** Whether it is flushed at the end of the turn. */
+  /** Whether it is about to be flushed. */
   #isQueued = false
 
   constructor(request: IncomingMessage, owner: ResponseOwner, keepAlive: boolean, keepAliveMs: number) {
@@ -85,8 +92,8 @@ export class LaneResponse extends ServerResponse implements Sender {
     const raw = Array.isArray(reason) ? reason : headers
     const isWhole = Array.isArray(raw) && !this.#isInherited && !this.headersSent && this.getHeaderNames().length === 0
     const text = typeof reason === 'string' ? reason : (STATUS_CODES[status] ?? 'unknown')
-    const head = isWhole ? this.#headOf(status, text, raw) : undefined
-    if (head === undefined) {
+    const draft = isWhole ? this.#headOf(status, text, raw) : undefined
+    if (draft === undefined) {
       this.#inherit()
       return super.writeHead(status, reason as string, headers)
     }
@@ -94,23 +101,24 @@ export class LaneResponse extends ServerResponse implements Sender {
     this.statusCode = status
     this.statusMessage = text
     this.#state._header = WRITTEN
-    this.#draft = new Draft()
-    this.#draft.text(head)
+    this.#draft = draft
     this.#isHeld = true
     this.#queue()
     return this
   }
 
   /** @returns undefined when node:http has to do it. */
-  #headOf(status: number, reason: string, headers: readonly OutgoingHttpHeader[]): string | undefined {
-    if (!Number.isInteger(status) || status < 200 || status > 999 || NOT_IN_VALUE.test(reason)) return undefined
-    let head = `HTTP/1.1 ${status} ${reason}\r\n`
+  #headOf(status: number, reason: string, headers: readonly OutgoingHttpHeader[]): Draft | undefined {
+    if (!Number.isInteger(status) || status < 200 || status > 999) return undefined
+    const draft = new Draft()
+    draft.text(`HTTP/1.1 ${status} `)
+    if (reason !== '' && !draft.only(reason, IN_VALUE)) return undefined
+    draft.text('\r\n')
     let [hasLength, hasDate] = [false, false]
     for (let i = 0; i < headers.length; i += 2) {
       const name = String(headers[i])
       const value = headers[i + 1]
-      if (!isName(name) || value === undefined || Array.isArray(value)) return undefined
-      if (NOT_IN_VALUE.test(String(value))) return undefined
+      if (value === undefined || Array.isArray(value) || !draft.field(name, String(value))) return undefined
       switch (name.length) {
         case 4:
           hasDate ||= name.toLowerCase() === 'date'
@@ -124,16 +132,13 @@ export class LaneResponse extends ServerResponse implements Sender {
           if (FRAMING.has(name.toLowerCase())) return undefined
           break
       }
-      head += `${name}: ${value}\r\n`
     }
-    if (!hasDate) head += `Date: ${httpDate()}\r\n`
-    if (this.shouldKeepAlive) {
-      const seconds = Math.floor(this.#state._keepAliveTimeout / 1000)
-      head += seconds > 0 ? `Connection: keep-alive\r\nKeep-Alive: timeout=${seconds}\r\n` : 'Connection: keep-alive\r\n'
-    } else head += 'Connection: close\r\n'
+    if (!hasDate) draft.text(`Date: ${httpDate()}\r\n`)
+    draft.text(this.shouldKeepAlive ? keepAlive(this.#state._keepAliveTimeout) : 'Connection: close\r\n')
     this.#hasBody = status !== 204 && status !== 304 && this.req.method !== 'HEAD'
     this.chunkedEncoding = this.#hasBody && !hasLength
-    return this.chunkedEncoding ? `${head}Transfer-Encoding: chunked\r\n\r\n` : `${head}\r\n`
+    draft.text(this.chunkedEncoding ? 'Transfer-Encoding: chunked\r\n\r\n' : '\r\n')
+    return draft
   }
 
   override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
@@ -171,7 +176,7 @@ export class LaneResponse extends ServerResponse implements Sender {
     return this.#isShort && size <= SMALL
   }
 
-  /** What is sent at the end of the turn, from here on with the head. */
+  /** What is sent next, from here on with the head. */
   #release(): Draft {
     this.#isHeld = false
     this.#queue()
@@ -182,7 +187,8 @@ export class LaneResponse extends ServerResponse implements Sender {
   #queue(): void {
     if (this.#isQueued) return
     this.#isQueued = true
-    flushAtEndOfTurn(this)
+    if (this.#owner.isAlone) flushAtEndOfCall(this)
+    else flushAtEndOfTurn(this)
   }
 
   #sendDraft(): void {
@@ -191,7 +197,7 @@ export class LaneResponse extends ServerResponse implements Sender {
     if (draft && draft.length > 0 && !this.#socket.destroyed) draft.send(this.#socket)
   }
 
-  /** Sends what was written in this turn; after the last of it the response is done. */
+  /** Sends what was written since the last time; after the last of it the response is done. */
   flush(): void {
     this.#isQueued = false
     if (this.#isHeld) this.#draft?.keep()

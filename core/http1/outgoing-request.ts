@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { Draft } from './draft.ts'
 import { WireError } from './errors.ts'
-import { isName, NOT_IN_TARGET, NOT_IN_VALUE, TOKEN } from './syntax.ts'
+import { IN_TARGET, IN_TOKEN } from './syntax.ts'
 
 /** A request as it goes out; a `Content-Length` among its headers is that of its body. */
 export interface OutgoingRequest {
@@ -12,6 +12,8 @@ export interface OutgoingRequest {
   /** Names and values in turn, without `Host` and those that belong to the connection. */
   readonly headers: readonly string[]
   readonly body: Readable | Buffer | null
+  /** Whether it is no matter if it is sent twice (RFC 9110, 9.2.2): should the other side just be closing the connection, it is sent again. */
+  readonly isRepeatable: boolean
   /** Called when a body that is a Buffer has gone out, or can't any more; maybe never when it was not sent at all. */
   readonly sent?: (() => void) | undefined
   /** Longest time from the end of the request until the head of its answer, in milliseconds; 0 is any. */
@@ -26,6 +28,9 @@ const WITH_BODY = new Set(['POST', 'PUT', 'PATCH'])
 /** Bodies up to this size are copied behind their head, in bytes. */
 const SMALL = 16 * 1024
 
+const KEEP_ALIVE = 'Connection: keep-alive\r\n'
+const END = '\r\n'
+
 const bad = (message: string): WireError => new WireError('BAD_REQUEST', message)
 
 /**
@@ -33,31 +38,28 @@ const bad = (message: string): WireError => new WireError('BAD_REQUEST', message
  * @throws {WireError} `BAD_REQUEST` for what would say something else on the wire than it does here.
  */
 export function draftRequest(request: OutgoingRequest): Draft {
-  const head = headOf(request)
+  const { method, target, host, headers, body } = request
   const draft = new Draft()
-  draft.text(head)
-  if (hasSmallBody(request)) draft.add(request.body)
+  if (!draft.only(method, IN_TOKEN)) throw bad(`${JSON.stringify(method)} is no method`)
+  draft.text(' ')
+  if (!draft.only(target, IN_TARGET)) throw bad('the path has characters that must be percent-encoded')
+  draft.text(' HTTP/1.1\r\n')
+  if (!draft.field('Host', host)) throw bad('the Host header has characters that no header may have')
+  draft.text(KEEP_ALIVE)
+  for (let i = 0; i < headers.length; i += 2)
+    if (!draft.field(headers[i]!, headers[i + 1]!)) throw bad(`the header ${JSON.stringify(headers[i])} is not valid`)
+  draft.text(framingOf(request))
+  if (hasSmallBody(request)) draft.add(body as Buffer)
   return draft
 }
 
-/** One character for each byte. */
-function headOf(request: OutgoingRequest): string {
-  const { method, target, host, headers, body } = request
-  if (!TOKEN.test(method)) throw bad(`${JSON.stringify(method)} is no method`)
-  if (NOT_IN_TARGET.test(target)) throw bad('the path has characters that must be percent-encoded')
-  if (NOT_IN_VALUE.test(host)) throw bad('the Host header has characters that no header may have')
-  let head = `${method} ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: keep-alive\r\n`
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i]!
-    const value = headers[i + 1]!
-    if (!isName(name)) throw bad(`${JSON.stringify(name)} is no name of a header`)
-    if (NOT_IN_VALUE.test(value)) throw bad(`the header ${name} has characters that no header may have`)
-    head += `${name}: ${value}\r\n`
-  }
-  if (hasLength(request)) return `${head}\r\n`
-  if (Buffer.isBuffer(body)) return `${head}Content-Length: ${body.length}\r\n\r\n`
-  if (body) return `${head}Transfer-Encoding: chunked\r\n\r\n`
-  return WITH_BODY.has(method) ? `${head}Content-Length: 0\r\n\r\n` : `${head}\r\n`
+/** The last lines of the head. */
+function framingOf(request: OutgoingRequest): string {
+  const { method, body } = request
+  if (hasLength(request)) return END
+  if (Buffer.isBuffer(body)) return `Content-Length: ${body.length}\r\n\r\n`
+  if (body) return 'Transfer-Encoding: chunked\r\n\r\n'
+  return WITH_BODY.has(method) ? 'Content-Length: 0\r\n\r\n' : END
 }
 
 /** Whether its body is in the draft. */

@@ -1,4 +1,4 @@
-import { parseHeaderLines } from './syntax.ts'
+import { CR, fieldsOf, HEADER_LINES, LF } from './syntax.ts'
 
 /** A request with nothing unusual about it, but for the rest of a long body. */
 export interface PlainRequest {
@@ -15,7 +15,10 @@ export interface PlainRequest {
 }
 
 const END_OF_HEAD = Buffer.from('\r\n\r\n')
-const REQUEST_LINE = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (\/[\x21\x22\x24-\x7e]*) HTTP\/1\.1\r\n/
+const REQUEST_LINE = /^(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) \/[\x21\x22\x24-\x7e]* HTTP\/1\.1\r\n/
+const HEAD = new RegExp(`${REQUEST_LINE.source}${HEADER_LINES}$`)
+/** Of what follows the target in its line. */
+const VERSION = ' HTTP/1.1\r\n'.length
 
 /** More are for whoever is made for it. */
 const MOST_HEADERS = 200
@@ -27,22 +30,38 @@ const MOST_HEADERS = 200
  * @returns undefined when it isn't one, or more of its head may come.
  */
 export function readPlainRequest(bytes: Buffer, maxHeadBytes: number): PlainRequest | undefined {
-  const end = bytes.indexOf(END_OF_HEAD)
+  const end = endOf(bytes)
   if (end === -1 || end + 4 > maxHeadBytes) return undefined
   const text = bytes.toString('latin1', 0, end + 2)
-  const line = REQUEST_LINE.exec(text)
-  const headers = line && parseHeaderLines(text, line[0].length)
-  if (!headers || headers.length > 2 * MOST_HEADERS) return undefined
+  if (!HEAD.test(text)) return undefined
+  const target = text.indexOf(' ') + 1
+  const version = text.indexOf(' ', target)
+  const headers = fieldsOf(text, version + VERSION)
+  if (headers.length > 2 * MOST_HEADERS) return undefined
   const framing = framingOf(headers)
   if (!framing) return undefined
   const { length, keepAlive } = framing
   const body = bytes.subarray(end + 4)
   if (body.length > length) return undefined
-  const method = line[1]!
+  const method = text.slice(0, target - 1)
   // Whether such a request has a body, not everybody agrees.
   if (length > 0 && (method === 'GET' || method === 'HEAD')) return undefined
   const left = length - body.length
-  return { method, url: line[2]!, headers, body: body.length > 0 ? Buffer.from(body) : undefined, left, keepAlive }
+  return {
+    method,
+    url: text.slice(target, version),
+    headers,
+    body: body.length > 0 ? Buffer.from(body) : undefined,
+    left,
+    keepAlive,
+  }
+}
+
+/** Where the head ends, but for its last four bytes; -1 when it isn't whole. Most requests are nothing but their heads. */
+function endOf(bytes: Buffer): number {
+  const end = bytes.length - 4
+  const isHead = bytes[end] === CR && bytes[end + 1] === LF && bytes[end + 2] === CR && bytes[end + 3] === LF
+  return isHead ? end : bytes.indexOf(END_OF_HEAD)
 }
 
 /** What the headers say of the request as a whole; undefined when that is anything out of the ordinary. */

@@ -1,5 +1,5 @@
 import { WireError } from './errors.ts'
-import { parseHeaderLines } from './syntax.ts'
+import { fieldsOf, HEADER_LINES } from './syntax.ts'
 
 /** Where the body of an answer ends (RFC 9112, 6.3): there is none, after so many bytes, by chunks, or with the connection. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close'
@@ -18,7 +18,8 @@ export interface ResponseHead {
   readonly idleMs: number | undefined
 }
 
-const STATUS_LINE = /^HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?$/
+const STATUS_LINE = /^HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?\r\n/
+const HEAD = new RegExp(`${STATUS_LINE.source}${HEADER_LINES}$`)
 /** Where the minor version, the status and the reason stand in it. */
 const MINOR = 7
 const STATUS = 9
@@ -33,15 +34,13 @@ const bad = (message: string): WireError => new WireError('BAD_ANSWER', message)
  * @throws {WireError} `BAD_ANSWER`.
  */
 export function parseResponseHead(text: string, method: string): ResponseHead {
-  const end = text.indexOf('\r\n')
-  const line = text.slice(0, end)
-  if (!STATUS_LINE.test(line)) throw bad(`it begins with ${JSON.stringify(line.slice(0, 40))}, which is no status line`)
-  const headers = parseHeaderLines(text, end + 2)
-  if (!headers) throw bad('one of its header lines is not valid')
-  const status = Number(line.slice(STATUS, REASON - 1))
+  if (!HEAD.test(text)) throw bad(faultOf(text))
+  const end = text.indexOf('\r')
+  const headers = fieldsOf(text, end + 2)
+  const status = Number(text.slice(STATUS, REASON - 1))
   let length = -1
   let coding: string | undefined
-  let keepAlive = line[MINOR] === '1'
+  let keepAlive = text[MINOR] === '1'
   let idleMs: number | undefined
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!
@@ -67,13 +66,19 @@ export function parseResponseHead(text: string, method: string): ResponseHead {
   if (status < 200 || status === 204 || status === 304 || method === 'HEAD') framing = 'none'
   return {
     status,
-    reason: line.slice(REASON),
+    reason: text.slice(REASON, end),
     headers,
     framing,
     length: framing === 'length' ? length : 0,
     keepAlive: keepAlive && framing !== 'close',
     idleMs,
   }
+}
+
+function faultOf(text: string): string {
+  if (STATUS_LINE.test(text)) return 'one of its header lines is not valid'
+  const line = text.slice(0, text.indexOf('\r\n'))
+  return `it begins with ${JSON.stringify(line.slice(0, 40))}, which is no status line`
 }
 
 function persists(connection: string, before: boolean): boolean {

@@ -2,46 +2,39 @@
 export const CR = 13
 export const LF = 10
 
-/** A method, or the name of a header (RFC 9110, 5.6.2). */
-export const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+/** For each character up to U+00FF whether it is one of a kind: 1 or 0. */
+export type Characters = Uint8Array
 
-/** Names that are valid; almost all heads have the same few. */
-const names = new Set<string>()
-const MOST_NAMES = 1000
+const charactersOf = (kind: RegExp): Characters =>
+  Uint8Array.from({ length: 256 }, (_, code) => Number(kind.test(String.fromCharCode(code))))
 
-/** Whether a header can have this name. */
-export function isName(name: string): boolean {
-  if (names.has(name)) return true
-  if (!TOKEN.test(name)) return false
-  if (names.size < MOST_NAMES) names.add(name)
-  return true
-}
+/** A method, or the name of a header, is made of them (RFC 9110, 5.6.2). */
+export const IN_TOKEN = charactersOf(/[!#$%&'*+\-.^_`|~0-9A-Za-z]/)
 
-/** What no value of a header may hold, one character for each byte (RFC 9110, 5.5). */
-export const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
+/** The value of a header is, one character for each byte (RFC 9110, 5.5). */
+export const IN_VALUE = charactersOf(/[\t\x20-\x7e\x80-\xff]/)
 
-/** What no request target may hold. */
-export const NOT_IN_TARGET = /[^\x21-\x7e\x80-\xff]/
+/** A request target is. */
+export const IN_TARGET = charactersOf(/[\x21-\x7e\x80-\xff]/)
 
-/** Header lines, each with its end: no white space before the colon, no folded lines (RFC 9112, 5.1 and 5.2). */
-const HEADER_LINES = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*$/
+/** Header lines, each with its end: no white space before the colon, no folded lines (RFC 9112, 5.1 and 5.2). Part of an expression. */
+export const HEADER_LINES = /(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*/.source
 
 const SPACE = 0x20
 const TAB = 0x09
 
 /**
  * Takes header lines apart.
- * @param text one character for each byte, every line with its end.
- * @returns names and values in turn; undefined when one of the lines is none.
+ * @param text one character for each byte, of which what follows `from` is {@link HEADER_LINES}.
+ * @returns names and values in turn.
  */
-export function parseHeaderLines(text: string, from: number): string[] | undefined {
-  const lines = from === 0 ? text : text.slice(from)
-  if (!HEADER_LINES.test(lines)) return undefined
+export function fieldsOf(text: string, from: number): string[] {
   const headers: string[] = []
-  for (let at = 0; at < lines.length; ) {
-    const colon = lines.indexOf(':', at)
-    const end = lines.indexOf('\r\n', colon)
-    headers.push(lines.slice(at, colon), trimmed(lines, colon + 1, end))
+  for (let at = from; at < text.length; ) {
+    const colon = text.indexOf(':', at)
+    // Only ends of lines have it; one character is looked for without leaving JavaScript.
+    const end = text.indexOf('\r', colon)
+    headers.push(text.slice(at, colon), trimmed(text, colon + 1, end))
     at = end + 2
   }
   return headers

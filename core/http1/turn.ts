@@ -6,31 +6,53 @@ export interface Sender {
   flush(): void
 }
 
-let senders: Sender[] = []
+/** Those that wait for the same moment. */
+class Row {
+  readonly #await: (moment: () => void) => unknown
+  #senders: Sender[] = []
+
+  /** `await`: calls what it is given at the moment, once. */
+  constructor(await_: (moment: () => void) => unknown) {
+    this.#await = await_
+  }
+
+  get isEmpty(): boolean {
+    return this.#senders.length === 0
+  }
+
+  add(sender: Sender): void {
+    if (this.#senders.push(sender) === 1) this.#await(this.#flush)
+  }
+
+  readonly #flush = (): void => {
+    const all = this.#senders
+    this.#senders = []
+    for (const sender of all) {
+      try {
+        sender.flush()
+      } catch (thrown) {
+        // It is nobody's fault but its own.
+        process.nextTick(raise, thrown)
+      }
+    }
+    // What has come meanwhile is for the next time.
+    if (turn.isEmpty && call.isEmpty) forgetDrafts()
+  }
+}
+
+const settled = Promise.resolve()
+const turn = new Row(setImmediate)
+const call = new Row((moment) => settled.then(moment))
 
 /**
  * Flushes it at the end of this turn of the event loop, when all that has come was read. A write to somebody who sleeps has to
  * wake him up, which costs as much as all else of a small request; and between two requests there is time to fall asleep again.
  * In a row of writes only the first pays for it.
  */
-export function flushAtEndOfTurn(sender: Sender): void {
-  if (senders.push(sender) === 1) setImmediate(flushAll)
-}
+export const flushAtEndOfTurn = (sender: Sender): void => turn.add(sender)
 
-function flushAll(): void {
-  const all = senders
-  senders = []
-  for (const sender of all) {
-    try {
-      sender.flush()
-    } catch (thrown) {
-      // It is nobody's fault but its own.
-      process.nextTick(raise, thrown)
-    }
-  }
-  // What has come meanwhile is for the next turn.
-  if (senders.length === 0) forgetDrafts()
-}
+/** Flushes it when all that follows from one event was done: sooner, for who is the only one that has something to send. */
+export const flushAtEndOfCall = (sender: Sender): void => call.add(sender)
 
 function raise(thrown: unknown): never {
   throw thrown

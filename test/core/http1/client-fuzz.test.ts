@@ -91,6 +91,7 @@ const GET: OutgoingRequest = {
   host: 'a',
   headers: [],
   body: null,
+  isRepeatable: false,
   headTimeoutMs: 0,
   bodyTimeoutMs: 0,
 }

@@ -42,6 +42,15 @@ const WITNESS = `export default {
       }
       setTimeout(next, 5)
     })
+    const moments = []
+    app.get('/moments', () => moments)
+    app.get('/moment', (request, reply) => {
+      reply.hijack()
+      const { bytesWritten } = request.raw.socket
+      reply.raw.writeHead(200, ['Content-Length', '1'])
+      reply.raw.end('x')
+      queueMicrotask(() => moments.push(request.raw.socket.bytesWritten > bytesWritten))
+    })
     app.post('/echo', (request) => request.body)
     app.get('/stream', (request, reply) => reply.send(require('node:stream').Readable.from(['a', 'b', 'c'])))
   },
@@ -162,6 +171,18 @@ t.test('R2 a client that leaves in the middle is noticed, and one that reads slo
   slow.on('data', (bytes) => (read += bytes.length))
   await until(() => up.inFlight === 0 && read > size, 'all of it')
   slow.destroy()
+})
+
+t.test('an answer waits for others of its turn only while there are others', async (t) => {
+  const { port } = await scene(t)
+  const base = `http://127.0.0.1:${port}`
+  await (await fetch(`${base}/moment`)).text()
+  const held = connect(port, '127.0.0.1')
+  held.write(request('GET /services/up/hold'))
+  await once(held, 'data')
+  await (await fetch(`${base}/moment`)).text()
+  held.destroy()
+  t.same(await (await fetch(`${base}/moments`)).json(), [true, false])
 })
 
 t.test('connections of the lane are not kept for ever', async (t) => {

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { Draft } from '../../../core/http1/draft.ts'
-import { flushAtEndOfTurn } from '../../../core/http1/turn.ts'
+import { flushAtEndOfCall, flushAtEndOfTurn } from '../../../core/http1/turn.ts'
 
 t.test('all are flushed at the end of the turn, in their order, and those that come meanwhile in the next one', async (t) => {
   const told: string[] = []
@@ -19,6 +19,19 @@ t.test('all are flushed at the end of the turn, in their order, and those that c
   t.same(told, ['a', 'b'])
   await turn()
   t.same(told, ['a', 'b', 'late'])
+})
+
+t.test('those that are alone are flushed when all that follows from one event was done', async (t) => {
+  const told: string[] = []
+  const sender = (name: string) => ({ flush: () => told.push(name) })
+  flushAtEndOfTurn(sender('turn'))
+  flushAtEndOfCall(sender('a'))
+  flushAtEndOfCall(sender('b'))
+  t.same(told, [])
+  await Promise.resolve()
+  t.same(told, ['a', 'b'])
+  await turn()
+  t.same(told, ['a', 'b', 'turn'])
 })
 
 t.test('one that throws does not keep the others from being sent, and is not hidden', async (t) => {
