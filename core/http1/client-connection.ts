@@ -70,8 +70,8 @@ export class ClientConnection implements SocketOwner, Carrier, Reader, Sender {
 
   /**
    * Sends a request by its draft (see `draftRequest`) at the end of the turn, if it is still usable then. By then it is known what
-   * the other side said in this turn: that it closes the connection, for one. `isAlone`: no other goes to the same service, so
-   * that one which can be sent again need not wait for that.
+   * the other side said in this turn: that it closes the connection, for one. `isAlone`: requests to the same service come one at a
+   * time, so that one which can be sent again need not wait for that.
    */
   sendSoon(draft: Draft, request: OutgoingRequest, listener: AnswerListener, isAlone: boolean): void {
     this.#waiting = { draft, request, listener }

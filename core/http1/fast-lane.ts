@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { type Lane, LaneConnection, type LaneSettings } from './lane-connection.ts'
 import type { LaneResponse } from './lane-response.ts'
 import { adopt } from './reading.ts'
+import { Singly } from './singly.ts'
 
 /** Who is served, and how. */
 export interface LaneOptions {
@@ -29,7 +30,9 @@ export class FastLane implements Lane {
   readonly #connections = new Set<LaneConnection>()
   #settings: LaneSettings
   #closing = false
-  underWay = 0
+  /** Requests, that is. */
+  #underWay = 0
+  readonly #singly = new Singly()
 
   /** Puts itself before `server`, for connections that come from now on. */
   constructor(server: Server, initial: LaneSettings, options: LaneOptions) {
@@ -57,6 +60,14 @@ export class FastLane implements Lane {
 
   get closing(): boolean {
     return this.#closing
+  }
+
+  begin(): boolean {
+    return this.#singly.begins(this.#underWay++)
+  }
+
+  end(): void {
+    this.#underWay--
   }
 
   serve(request: IncomingMessage, response: LaneResponse): void {

@@ -17,8 +17,10 @@ export interface LaneSettings {
 /** Whoever keeps the connections. */
 export interface Lane {
   readonly settings: LaneSettings
-  /** Requests under way. */
-  underWay: number
+  /** A request is under way from here on. @returns whether they come one at a time. */
+  begin(): boolean
+  /** It is over. */
+  end(): void
   /** Whether no connection takes another request. */
   readonly closing: boolean
   serve(request: LaneRequest, response: LaneResponse): void
@@ -54,10 +56,6 @@ export class LaneConnection implements SocketOwner, ResponseOwner, Reader, BodyS
 
   get idle(): boolean {
     return this.#response === undefined && this.#left === 0
-  }
-
-  get isAlone(): boolean {
-    return this.#lane.underWay === 1
   }
 
   get inBody(): boolean {
@@ -107,10 +105,12 @@ export class LaneConnection implements SocketOwner, ResponseOwner, Reader, BodyS
   #serve(plain: PlainRequest): void {
     this.#left = plain.left
     const request = new LaneRequest(plain, this.#socket, this)
-    const response = new LaneResponse(request, this, plain.keepAlive && !this.#lane.closing, this.#lane.settings.keepAliveMs)
+    const { settings, closing } = this.#lane
+    const isAlone = this.#lane.begin()
+    const keepAlive = plain.keepAlive && !closing
+    const response = new LaneResponse(request, this, { keepAlive, keepAliveMs: settings.keepAliveMs, isAlone })
     this.#request = request
     this.#response = response
-    this.#lane.underWay++
     this.#lane.serve(request, response)
   }
 
@@ -146,7 +146,7 @@ export class LaneConnection implements SocketOwner, ResponseOwner, Reader, BodyS
 
   finished(response: LaneResponse): void {
     this.#response = undefined
-    this.#lane.underWay--
+    this.#lane.end()
     if (this.#socket.destroyed) return
     if (!response.leavesOpen || this.#lane.closing) {
       this.#socket.destroySoon()

@@ -17,10 +17,17 @@ interface State {
 
 /** Whose response it is. */
 export interface ResponseOwner {
-  /** Whether no other response is under way. */
-  readonly isAlone: boolean
   /** It was sent, or its connection is gone. */
   finished(response: LaneResponse): void
+}
+
+export interface ResponseOptions {
+  /** Whether the connection may take another request after it. */
+  readonly keepAlive: boolean
+  /** How long it may then be idle, in milliseconds. */
+  readonly keepAliveMs: number
+  /** Whether it goes out as soon as it can, as there are no others to go out in a row with. */
+  readonly isAlone: boolean
 }
 
 type Headers = OutgoingHttpHeaders | OutgoingHttpHeader[]
@@ -59,6 +66,7 @@ function keepAlive(timeoutMs: number): string {
 export class LaneResponse extends ServerResponse implements Sender {
   readonly #socket: Socket
   readonly #owner: ResponseOwner
+  readonly #isAlone: boolean
   #isShort = false
   /** Whether it is node:http's, which it is for good. */
   #isInherited = false
@@ -70,9 +78,10 @@ export class LaneResponse extends ServerResponse implements Sender {
   /** Whether it is about to be flushed. */
   #isQueued = false
 
-  constructor(request: IncomingMessage, owner: ResponseOwner, keepAlive: boolean, keepAliveMs: number) {
+  constructor(request: IncomingMessage, owner: ResponseOwner, { keepAlive, keepAliveMs, isAlone }: ResponseOptions) {
     super(request)
     this.#owner = owner
+    this.#isAlone = isAlone
     this.#socket = request.socket
     this.#state.socket = this.#socket
     this.#state._keepAliveTimeout = keepAliveMs
@@ -187,7 +196,7 @@ export class LaneResponse extends ServerResponse implements Sender {
   #queue(): void {
     if (this.#isQueued) return
     this.#isQueued = true
-    if (this.#owner.isAlone) flushAtEndOfCall(this)
+    if (this.#isAlone) flushAtEndOfCall(this)
     else flushAtEndOfTurn(this)
   }
 
