@@ -5,10 +5,10 @@ import { lineOf } from './sentences.ts'
 
 type Finished = EventOf<'request.finished'>
 
-/** So long a line waits for others, in milliseconds, as a write costs more than ten of them ... */
+/** So long a line waits for others, in milliseconds, as to put together and write ten of them costs little more than one ... */
 const GATHER_MS = 10
-/** ... unless so much waits, in characters. */
-const MOST_GATHERED = 64 * 1024
+/** ... unless so many wait. */
+const MOST_GATHERED = 512
 
 /** Where finished lines go. */
 export interface Out {
@@ -17,13 +17,14 @@ export interface Out {
 
 /**
  * The one line of each request, as JSON like all others, but put together by hand, as it is the one that is written thousands of
- * times a second. Its fields are chosen so that none can hold a secret: nothing is looked for. Lines that come soon after each
- * other are one write.
+ * times a second. Its fields are chosen so that none can hold a secret: nothing is looked for. Requests that end soon after each
+ * other are put into words together, in one write, when the last of them has its answer.
  */
 export class AccessLog {
   readonly #out: Out
   readonly #brief: boolean
-  #pending = ''
+  #level: LogConfig['level'] = 'info'
+  #pending: Finished[] = []
   #timer: NodeJS.Timeout | undefined
 
   /** `brief`: with the sentence only, for people. */
@@ -35,24 +36,30 @@ export class AccessLog {
   /** Writes the lines that wait for others. */
   flush(): void {
     clearTimeout(this.#timer)
-    const lines = this.#pending
-    this.#pending = ''
-    if (lines !== '') this.#out.write(lines)
-  }
-
-  #add(line: string): void {
-    if (this.#pending === '') this.#timer = setTimeout(flush, GATHER_MS, this).unref()
-    this.#pending += line
-    if (this.#pending.length > MOST_GATHERED) this.flush()
-  }
-
-  /** A writer for the lines of a share of all requests. */
-  writer({ level, sample }: Readonly<LogConfig['access']>): (event: Finished) => void {
-    const begin = `{"level":${levels.values[level]},"time":"`
-    return (event) => {
-      if (sample < 1 && Math.random() >= sample) return
+    const pending = this.#pending
+    if (pending.length === 0) return
+    this.#pending = []
+    const begin = `{"level":${levels.values[this.#level]},"time":"`
+    let lines = ''
+    for (const event of pending) {
       const msg = quoted(lineOf(event).sentence)
-      this.#add(`${begin}${isoTime(event.at)}"${this.#brief ? '' : fields(event)},"msg":${msg}}\n`)
+      lines += `${begin}${isoTime(event.at)}"${this.#brief ? '' : fields(event)},"msg":${msg}}\n`
+    }
+    this.#out.write(lines)
+  }
+
+  #add(event: Finished): void {
+    const waiting = this.#pending.push(event)
+    if (waiting === 1) this.#timer = setTimeout(flush, GATHER_MS, this).unref()
+    else if (waiting === MOST_GATHERED) this.flush()
+  }
+
+  /** A writer for the lines of a share of all requests; what waits is written as it was to be. */
+  writer({ level, sample }: Readonly<LogConfig['access']>): (event: Finished) => void {
+    this.flush()
+    this.#level = level
+    return (event) => {
+      if (sample === 1 || Math.random() < sample) this.#add(event)
     }
   }
 }
