@@ -32,7 +32,7 @@ function renew(size: number): void {
 
 const REFUSED = -1
 
-/** Writes text, checked on the way: where several expressions would each look at it. @returns where it ends, or {@link REFUSED}. */
+/** Writes text and checks it, in one pass over its characters. @returns where it ends, or {@link REFUSED}. */
 function put(text: string, from: number, allowed: Characters): number {
   const { length } = text
   for (let i = 0; i < length; i++) {
