@@ -120,6 +120,10 @@ t.test('R22 hooks of plugins see and refuse requests of the lane as any other', 
 })
 
 t.test('R2 requests that come together are answered in order', async (t) => {
+  const warnings: Error[] = []
+  const warn = (warning: Error) => warnings.push(warning)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
   const { port } = await scene(t)
   const received = await talk(port, [
     [
@@ -132,6 +136,7 @@ t.test('R2 requests that come together are answered in order', async (t) => {
   const alone = [request('GET /services/up/alone'), /GET \/alone/] as const
   const counts = [...(await talk(port, [burst, alone, burst, burst, alone])).matchAll(/x-listeners: (\d+)/g)].map(([, n]) => n)
   t.equal(counts.at(-1), counts[21], 'nothing of them stays on the connection')
+  t.same(warnings, [], 'nor does Node find too many who listen')
   const late = connect(port, '127.0.0.1')
   let answers = ''
   late.on('data', (bytes) => (answers += String(bytes)))
