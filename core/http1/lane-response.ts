@@ -1,6 +1,7 @@
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { Draft } from './draft.ts'
+import { isLarge } from './read-buffer.ts'
 import { IN_VALUE } from './syntax.ts'
 import { flushAtEndOfCall, flushAtEndOfTurn, type Sender } from './turn.ts'
 
@@ -31,9 +32,6 @@ export interface ResponseOptions {
 }
 
 type Headers = OutgoingHttpHeaders | OutgoingHttpHeader[]
-
-/** Parts of a body up to this size are copied, to be one write with what goes before and after them, in bytes. */
-const SMALL = 16 * 1024
 
 /** Headers by which node:http frames an answer: whoever sets them himself has it done by node:http. */
 const FRAMING = new Set(['connection', 'keep-alive', 'transfer-encoding', 'trailer'])
@@ -157,16 +155,16 @@ export class LaneResponse extends ServerResponse implements Sender {
     }
     const bytes = bytesOf(chunk, encoding)
     const written = isFunction(encoding) ? encoding : isFunction(callback) ? callback : undefined
+    const isSmall = !isLarge(bytes.length)
     const isNothing = bytes.length === 0 || this.destroyed || this.finished || !this.#hasBody
-    if (written && (isNothing || bytes.length <= SMALL)) process.nextTick(written)
+    if (written && (isNothing || isSmall)) process.nextTick(written)
     if (isNothing) return true
     const draft = this.#release()
-    const isSmall = bytes.length <= SMALL
     if (this.chunkedEncoding) draft.size(bytes.length)
     if (isSmall) {
       draft.add(bytes)
       if (this.chunkedEncoding) draft.text('\r\n')
-      if (draft.length > SMALL) this.#sendDraft()
+      if (isLarge(draft.length)) this.#sendDraft()
       return !this.#socket.writableNeedDrain
     }
     const socket = this.#socket
@@ -182,7 +180,7 @@ export class LaneResponse extends ServerResponse implements Sender {
 
   /** Whether a part of the body of this size is copied when it is written. */
   copies(size: number): boolean {
-    return this.#isShort && size <= SMALL
+    return this.#isShort && !isLarge(size)
   }
 
   /** What is sent next, from here on with the head. */

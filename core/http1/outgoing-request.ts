@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { Draft } from './draft.ts'
 import { WireError } from './errors.ts'
+import { isLarge } from './read-buffer.ts'
 import { IN_TARGET, IN_TOKEN } from './syntax.ts'
 
 /** A request as it goes out; a `Content-Length` among its headers is that of its body. */
@@ -24,9 +25,6 @@ export interface OutgoingRequest {
 
 /** Methods whose requests have a body as a rule: none is said to be empty (RFC 9110, 8.6). */
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH'])
-
-/** Bodies up to this size are copied behind their head, in bytes. */
-const SMALL = 16 * 1024
 
 const KEEP_ALIVE = 'Connection: keep-alive\r\n'
 const END = '\r\n'
@@ -64,7 +62,7 @@ function framingOf(request: OutgoingRequest): string {
 
 /** Whether its body is in the draft. */
 export const hasSmallBody = (request: OutgoingRequest): request is OutgoingRequest & { readonly body: Buffer } =>
-  Buffer.isBuffer(request.body) && request.body.length <= SMALL
+  Buffer.isBuffer(request.body) && !isLarge(request.body.length)
 
 /** Whether its headers say how long its body is. */
 export function hasLength({ headers }: OutgoingRequest): boolean {

@@ -1,7 +1,7 @@
 /** How much is read at once, in bytes. */
 export const READ_SIZE = 64 * 1024
 
-/** Parts from this size on are not copied, in bytes. */
+/** Parts from this size on are not copied on any way, in bytes: a write of their own costs less. */
 const LARGE = 16 * 1024
 
 /** How many are kept to be used again: as many as a few large bodies have under way at once. */
