@@ -174,7 +174,8 @@ export class Events {
 
   /**
    * Hears what happens from now on, in the tick in which it happens: everything, or the types that are named or chosen. For
-   * what happens with each request only, no event is made while nobody wants its type. Returns what ends it.
+   * what happens with each request only, no event is made while nobody wants its type. All hear the same object, and some read it
+   * later: it is not changed. Returns what ends it.
    */
   subscribe(listener: EventListener): () => void
   subscribe<T extends EventType>(listener: (event: EventOf<T>) => void, types: readonly T[]): () => void

@@ -19,8 +19,13 @@ export function decorateHeaderEdits(app: FastifyInstance): void {
 /**
  * Changes one header of a request on its way to the service, for `onRequest` hooks of plugins; what the client sent stays as it
  * is in `request.headers`. `value` undefined withholds all headers of that name.
+ * @throws {TypeError} for what is neither, as the types of a plugin that is loaded live are checked by nobody.
  */
-export function editHeader(request: FastifyRequest, name: string, value: string | undefined): void {
+export function editHeader(request: FastifyRequest, name: string, value: string | number | undefined): void {
+  if (value !== undefined && typeof value !== 'string' && typeof value !== 'number')
+    throw new TypeError(
+      `the header ${name} can be given a text, a number or undefined, not ${value === null ? 'null' : typeof value}`,
+    )
   request[KEY] ??= new Map()
-  request[KEY].set(name.toLowerCase(), value)
+  request[KEY].set(name.toLowerCase(), value === undefined ? undefined : String(value))
 }

@@ -9,7 +9,7 @@ import type { Place } from './read-buffer.ts'
 import type { Reader } from './reading.ts'
 import { own, type SocketOwner } from './socket-owner.ts'
 import { streamBody } from './stream-body.ts'
-import { flushAtEndOfCall, flushAtEndOfTurn, type Sender } from './turn.ts'
+import { flushAtEndOfTurn, type Sender } from './turn.ts'
 
 /** Who keeps connections that have nothing to do. */
 export interface Keeper {
@@ -43,7 +43,7 @@ export class ClientConnection implements SocketOwner, Carrier, Reader, Sender {
   readonly #keeper: Keeper
   #listener: AnswerListener | undefined
   #reader: AnswerReader | undefined
-  /** The request that is sent next. */
+  /** The request that is sent at the end of the turn. */
   #waiting: Waiting | undefined
   #sending: Sending | undefined
   /** One for all requests on it: it is only wound up anew. */
@@ -68,17 +68,16 @@ export class ClientConnection implements SocketOwner, Carrier, Reader, Sender {
     return this.#listener === undefined && this.#waiting === undefined && this.#socket.writable && !this.#socket.readableEnded
   }
 
-  /**
-   * Sends a request by its draft (see `draftRequest`) at the end of the turn, if it is still usable then. By then it is known what
-   * the other side said in this turn: that it closes the connection, for one. `isAlone`: requests to the same service come one at a
-   * time, so that one which can be sent again need not wait for that.
-   */
-  sendSoon(draft: Draft, request: OutgoingRequest, listener: AnswerListener, isAlone: boolean): void {
+  /** Sends a request by its draft (see `draftRequest`) at the end of the turn, if it is still usable then. */
+  sendSoon(draft: Draft, request: OutgoingRequest, listener: AnswerListener): void {
     this.#waiting = { draft, request, listener }
-    if (isAlone && request.isRepeatable) flushAtEndOfCall(this)
-    else flushAtEndOfTurn(this)
+    flushAtEndOfTurn(this)
   }
 
+  /**
+   * By now it is known what the other side said in this turn: that it closes the connection, for one. What it said unasked would
+   * be taken for the answer, if the request were on its way.
+   */
   flush(): void {
     const waiting = this.#waiting
     if (!waiting) return

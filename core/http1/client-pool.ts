@@ -7,7 +7,6 @@ import { WireError } from './errors.ts'
 import { draftRequest, type OutgoingRequest } from './outgoing-request.ts'
 import { FOR_GOOD } from './read-buffer.ts'
 import { readBy } from './reading.ts'
-import { Singly } from './singly.ts'
 
 /** How long an idle connection is kept if the other side says nothing, and at most, in milliseconds. */
 const IDLE_MS = 4000
@@ -25,7 +24,6 @@ export class ClientPool implements Keeper {
   readonly #connect: Connect
   readonly #idle: ClientConnection[] = []
   readonly #all = new Set<ClientConnection>()
-  readonly #singly = new Singly()
   #sweeper: NodeJS.Timeout | undefined
   #closed = false
   #destroyed = false
@@ -49,10 +47,9 @@ export class ClientPool implements Keeper {
       listener.onError(thrown as Error)
       return
     }
-    const isAlone = this.#singly.begins(this.#all.size - this.#idle.length)
     for (let connection = fresh ? undefined : this.#idle.pop(); connection; connection = this.#idle.pop()) {
       if (connection.usable) {
-        connection.sendSoon(draft, request, listener, isAlone)
+        connection.sendSoon(draft, request, listener)
         return
       }
       connection.destroy()

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { type Characters, CR, IN_TOKEN, IN_VALUE, LF } from './syntax.ts'
 
-/** What is sent in a turn of the event loop has room in it, as a rule, in bytes. */
+/** What is sent at once has room in it, as a rule, in bytes. */
 const SIZE = 256 * 1024
 
 /** So much text is written sooner by a loop than by a call that leaves JavaScript. */
@@ -18,7 +18,7 @@ interface Slow {
   [WAS_FULL]?: true
 }
 
-/** Where all drafts of a turn lie, one behind the other. */
+/** Where all drafts lie that are sent at once, one behind the other. */
 let slab = Buffer.allocUnsafeSlow(SIZE)
 /** Where the next one begins. */
 let tip = 0
@@ -43,15 +43,16 @@ function put(text: string, from: number, allowed: Characters): number {
   return from + length
 }
 
-/** The turn is over: what was not kept is no draft any more, and what it lay in is used anew. */
+/** All were sent: what was not kept is no draft any more, and what it lay in is used anew. */
 export function forgetDrafts(): void {
   tip = 0
   turn++
 }
 
 /**
- * Bytes that are put together in one turn of the event loop, to be sent at its end: in memory that is used again in each turn,
- * as new memory for each answer would cost more than what is written to it. Whatever is not sent until then has to be kept.
+ * Bytes that are put together in a turn of the event loop, to be sent at its end or before: in memory that is used again as soon
+ * as all of them were, as new memory for each answer would cost more than what is written to it. Whatever is not sent by then has
+ * to be kept.
  */
 export class Draft {
   #bytes: Buffer = slab
@@ -75,6 +76,7 @@ export class Draft {
 
   /** Adds text that must not be empty, if all of its characters are `allowed`; else the draft is of no more use. @returns whether they are. */
   only(text: string, allowed: Characters): boolean {
+    if (typeof text !== 'string') return false
     this.#reserve(text.length)
     const to = put(text, tip, allowed)
     if (to <= tip) return false
@@ -84,6 +86,8 @@ export class Draft {
 
   /** Adds a header line, if name and value are such (RFC 9110, 5.1 and 5.5); else the draft is of no more use. @returns whether they are. */
   field(name: string, value: string): boolean {
+    // What comes from a plugin may be anything.
+    if (typeof name !== 'string' || typeof value !== 'string') return false
     this.#reserve(name.length + value.length + 4)
     let at = put(name, tip, IN_TOKEN)
     if (at <= tip) return false

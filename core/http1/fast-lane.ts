@@ -30,8 +30,7 @@ export class FastLane implements Lane {
   readonly #connections = new Set<LaneConnection>()
   #settings: LaneSettings
   #closing = false
-  /** Requests, that is. */
-  #underWay = 0
+  #requestsUnderWay = 0
   readonly #singly = new Singly()
 
   /** Puts itself before `server`, for connections that come from now on. */
@@ -63,11 +62,11 @@ export class FastLane implements Lane {
   }
 
   begin(): boolean {
-    return this.#singly.begins(this.#underWay++)
+    return this.#singly.begins(this.#requestsUnderWay++)
   }
 
   end(): void {
-    this.#underWay--
+    this.#requestsUnderWay--
   }
 
   serve(request: IncomingMessage, response: LaneResponse): void {

@@ -13,8 +13,6 @@ export interface OutgoingRequest {
   /** Names and values in turn, without `Host` and those that belong to the connection. */
   readonly headers: readonly string[]
   readonly body: Readable | Buffer | null
-  /** Whether it is no matter if it is sent twice (RFC 9110, 9.2.2): should the other side just be closing the connection, it is sent again. */
-  readonly isRepeatable: boolean
   /** Called when a body that is a Buffer has gone out, or can't any more; maybe never when it was not sent at all. */
   readonly sent?: (() => void) | undefined
   /** Longest time from the end of the request until the head of its answer, in milliseconds; 0 is any. */
@@ -36,7 +34,7 @@ const bad = (message: string): WireError => new WireError('BAD_REQUEST', message
  * @throws {WireError} `BAD_REQUEST` for what would say something else on the wire than it does here.
  */
 export function draftRequest(request: OutgoingRequest): Draft {
-  const { method, target, host, headers, body } = request
+  const { method, target, host, headers } = request
   const draft = new Draft()
   if (!draft.only(method, IN_TOKEN)) throw bad(`${JSON.stringify(method)} is no method`)
   draft.text(' ')
@@ -44,11 +42,19 @@ export function draftRequest(request: OutgoingRequest): Draft {
   draft.text(' HTTP/1.1\r\n')
   if (!draft.field('Host', host)) throw bad('the Host header has characters that no header may have')
   draft.text(KEEP_ALIVE)
-  for (let i = 0; i < headers.length; i += 2)
-    if (!draft.field(headers[i]!, headers[i + 1]!)) throw bad(`the header ${JSON.stringify(headers[i])} is not valid`)
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!
+    const value = headers[i + 1]!
+    if (!draft.field(name, value)) throw bad(faultOf(name))
+  }
   draft.text(framingOf(request))
-  if (hasSmallBody(request)) draft.add(body as Buffer)
+  if (hasSmallBody(request)) draft.add(request.body)
   return draft
+}
+
+function faultOf(name: string): string {
+  const isName = new Draft().only(name, IN_TOKEN)
+  return isName ? `the header ${name} has characters that no header may have` : `${JSON.stringify(name)} is no name of a header`
 }
 
 /** The last lines of the head. */

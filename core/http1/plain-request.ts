@@ -1,4 +1,4 @@
-import { CR, fieldsOf, HEADER_LINES, LF } from './syntax.ts'
+import { fieldsOf, HEADER_LINES } from './syntax.ts'
 
 /** A request with nothing unusual about it, but for the rest of a long body. */
 export interface PlainRequest {
@@ -30,7 +30,7 @@ const MOST_HEADERS = 200
  * @returns undefined when it isn't one, or more of its head may come.
  */
 export function readPlainRequest(bytes: Buffer, maxHeadBytes: number): PlainRequest | undefined {
-  const end = endOf(bytes)
+  const end = bytes.indexOf(END_OF_HEAD)
   if (end === -1 || end + 4 > maxHeadBytes) return undefined
   const text = bytes.toString('latin1', 0, end + 2)
   if (!HEAD.test(text)) return undefined
@@ -55,13 +55,6 @@ export function readPlainRequest(bytes: Buffer, maxHeadBytes: number): PlainRequ
     left,
     keepAlive,
   }
-}
-
-/** Where the head ends, but for its last four bytes; -1 when it isn't whole. Most requests are nothing but their heads. */
-function endOf(bytes: Buffer): number {
-  const end = bytes.length - 4
-  const isHead = bytes[end] === CR && bytes[end + 1] === LF && bytes[end + 2] === CR && bytes[end + 3] === LF
-  return isHead ? end : bytes.indexOf(END_OF_HEAD)
 }
 
 /** What the headers say of the request as a whole; undefined when that is anything out of the ordinary. */

@@ -1,7 +1,7 @@
 /** After so many requests in a row, none of which had another beside it, the next is not alone by chance. */
 const IN_A_ROW = 16
 
-/** Finds out whether requests come one at a time, so that what they send need not wait for others to go out in a row with. */
+/** Finds out whether requests come one at a time, so that their answers need not wait for others to go out in a row with. */
 export class Singly {
   #inARow = 0
 

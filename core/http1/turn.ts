@@ -8,12 +8,12 @@ export interface Sender {
 
 /** Those that wait for the same moment. */
 class Row {
-  readonly #await: (moment: () => void) => unknown
+  readonly #schedule: (moment: () => void) => unknown
   #senders: Sender[] = []
 
-  /** `await`: calls what it is given at the moment, once. */
-  constructor(await_: (moment: () => void) => unknown) {
-    this.#await = await_
+  /** `schedule`: calls what it is given at the moment, once. */
+  constructor(schedule: (moment: () => void) => unknown) {
+    this.#schedule = schedule
   }
 
   get isEmpty(): boolean {
@@ -21,7 +21,7 @@ class Row {
   }
 
   add(sender: Sender): void {
-    if (this.#senders.push(sender) === 1) this.#await(this.#flush)
+    if (this.#senders.push(sender) === 1) this.#schedule(this.#flush)
   }
 
   readonly #flush = (): void => {
@@ -51,7 +51,7 @@ const call = new Row((moment) => settled.then(moment))
  */
 export const flushAtEndOfTurn = (sender: Sender): void => turn.add(sender)
 
-/** Flushes it when all that follows from one event was done: sooner, for who is the only one that has something to send. */
+/** Flushes it as soon as the code that runs now is over: sooner, for who is the only one that has something to send. */
 export const flushAtEndOfCall = (sender: Sender): void => call.add(sender)
 
 function raise(thrown: unknown): never {

@@ -1,5 +1,6 @@
 import { levels } from 'pino'
 import type { LogConfig } from '../../schemas/config.ts'
+import { messageOf } from '../errors.ts'
 import type { EventOf } from '../events.ts'
 import { lineOf } from './sentences.ts'
 
@@ -7,8 +8,9 @@ type Finished = EventOf<'request.finished'>
 
 /** So long a line waits for others, in milliseconds, as to put together and write ten of them costs little more than one ... */
 const GATHER_MS = 10
-/** ... unless so many wait. */
-const MOST_GATHERED = 512
+/** ... unless so much waits, in characters, of which a line has about so many beside its path. */
+const MOST_GATHERED = 64 * 1024
+const BESIDE_PATH = 300
 
 /** Where finished lines go. */
 export interface Out {
@@ -18,13 +20,15 @@ export interface Out {
 /**
  * The one line of each request, as JSON like all others, but put together by hand, as it is the one that is written thousands of
  * times a second. Its fields are chosen so that none can hold a secret: nothing is looked for. Requests that end soon after each
- * other are put into words together, in one write, when the last of them has its answer.
+ * other are put into words together, for one write, when nobody waits for them any more.
  */
 export class AccessLog {
   readonly #out: Out
   readonly #brief: boolean
   #level: LogConfig['level'] = 'info'
   #pending: Finished[] = []
+  /** About as many characters as they will be. */
+  #size = 0
   #timer: NodeJS.Timeout | undefined
 
   /** `brief`: with the sentence only, for people. */
@@ -39,19 +43,27 @@ export class AccessLog {
     const pending = this.#pending
     if (pending.length === 0) return
     this.#pending = []
-    const begin = `{"level":${levels.values[this.#level]},"time":"`
+    this.#size = 0
     let lines = ''
     for (const event of pending) {
-      const msg = quoted(lineOf(event).sentence)
-      lines += `${begin}${isoTime(event.at)}"${this.#brief ? '' : fields(event)},"msg":${msg}}\n`
+      try {
+        lines += this.#text(event)
+      } catch (thrown) {
+        process.emitWarning(`the line of a request could not be written: ${messageOf(thrown)}`, 'HestiaAccessLog')
+      }
     }
-    this.#out.write(lines)
+    if (lines !== '') this.#out.write(lines)
+  }
+
+  #text(event: Finished): string {
+    const msg = quoted(lineOf(event).sentence)
+    return `{"level":${levels.values[this.#level]},"time":"${isoTime(event.at)}"${this.#brief ? '' : fields(event)},"msg":${msg}}\n`
   }
 
   #add(event: Finished): void {
-    const waiting = this.#pending.push(event)
-    if (waiting === 1) this.#timer = setTimeout(flush, GATHER_MS, this).unref()
-    else if (waiting === MOST_GATHERED) this.flush()
+    this.#size += event.path.length + BESIDE_PATH
+    if (this.#pending.push(event) === 1) this.#timer = setTimeout(flush, GATHER_MS, this).unref()
+    if (this.#size > MOST_GATHERED) this.flush()
   }
 
   /** A writer for the lines of a share of all requests; what waits is written as it was to be. */

@@ -3,7 +3,6 @@ import type { Job } from './job.ts'
 import { sendByNode } from './node-request.ts'
 import { outgoingHeaders } from './outgoing-headers.ts'
 import type { RequestBody } from './request-body.ts'
-import { isRepeatable } from './retries.ts'
 import type { Mapping } from './rewrite.ts'
 import type { Upstream } from './upstreams.ts'
 
@@ -44,7 +43,6 @@ export function dispatch(job: Job, { upstream, target, headers, body, sent, fres
     host: clientHost ?? upstream.host,
     headers,
     body: body ?? null,
-    isRepeatable: isRepeatable(job),
     sent,
     headTimeoutMs: options.first_byte_timeout_ms,
     bodyTimeoutMs: options.idle_timeout_ms,

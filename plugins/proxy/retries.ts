@@ -9,10 +9,6 @@ const PAUSES_MS = [50, 100, 200, 400, 800]
 
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
-/** Whether a request can be sent twice, and would be the same (RFC 9110, 9.2.2). */
-export const isRepeatable = ({ view, upgrade }: Job): boolean =>
-  IDEMPOTENT.has(view.method) && !upgrade && (!view.hasBody || view.heldBytes > 0)
-
 /** What a request has tried already, and so what it may still try: each thing once. Made when the first try fails. */
 export class Retries {
   readonly #tried = new Set<Instance>()
@@ -35,8 +31,9 @@ export class Retries {
    * Whether to send it to the same instance on a new connection: a kept one may have been closed by the service just as the
    * request went out. True at most once.
    */
-  renew(job: Job): boolean {
-    if (this.#renewed || !isRepeatable(job)) return false
+  renew({ view, upgrade }: Job): boolean {
+    const isThere = !view.hasBody || view.heldBytes > 0
+    if (this.#renewed || upgrade || !isThere || !IDEMPOTENT.has(view.method)) return false
     this.#renewed = true
     return true
   }

@@ -155,6 +155,27 @@ t.test('R23 the access log: a line with its fields, at its level, for a share of
   t.equal(count({ level: 'warn' }), 0)
   t.equal(count({ level: 'warn', levels: { request: 'info' } }), 1)
   t.equal(count({ levels: { request: 'warn' } }), 0)
+  follow({})
+  lines.length = 0
+  events.emit('request.finished', finished)
+  follow({ level: 'debug', access: { level: 'debug', sample: 1 } })
+  t.match(JSON.parse(lines[0]!), { level: 30 }, 'what had ended before is written as it was to be')
+  follow({})
+  lines.length = 0
+  for (let i = 0; i < 20; i++) events.emit('request.finished', { ...finished, path: `/${'long'.repeat(1000)}` })
+  t.equal(lines.length, 1, 'not too much of them waits')
+  const warnings: Error[] = []
+  const warn = (warning: Error) => warnings.push(warning)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
+  events.emit('instance.health', { service: 's', instance: 'i', healthy: true, reason: 'ok' })
+  lines.length = 0
+  events.tell({ ...finished, type: 'request.finished', at: Number.NaN })
+  events.emit('request.finished', finished)
+  close()
+  t.equal(lines.join('').trimEnd().split('\n').length, 1, 'one that cannot be put into words takes no other along')
+  await until(() => warnings.length > 0, 'the warning')
+  t.match(warnings, [{ name: 'HestiaAccessLog' }])
   const sampled = count({ access: { level: 'info', sample: 0.25 } }, 4000)
   t.ok(sampled > 700 && sampled < 1300, `${sampled} of 4000`)
 })

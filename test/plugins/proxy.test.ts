@@ -136,6 +136,8 @@ t.test('what plugins change in the headers for a service', async (t) => {
           app.addHook('onRequest', async (request) => {
             editHeader(request, 'X-Secret', undefined)
             editHeader(request, 'x-trace', 'mine')
+            editHeader(request, 'x-count', 7)
+            if (request.headers['x-bad']) editHeader(request, 'x-bad', null)
           })
         } })`,
     },
@@ -145,6 +147,8 @@ t.test('what plugins change in the headers for a service', async (t) => {
   const { headers } = upstream.seen.at(-1)!
   t.equal(headers['x-secret'], undefined, 'withheld')
   t.equal(headers['x-trace'], 'mine', 'replaced')
+  t.equal(headers['x-count'], '7')
+  t.match(await ask(`${gateway.url}/services/up/`, { headers: { 'x-bad': '1' } }), { status: 500 }, 'what is no text is refused')
   t.equal(headers['x-other'], 'c', 'all else as it came')
 })
 

@@ -91,7 +91,6 @@ const GET: OutgoingRequest = {
   host: 'a',
   headers: [],
   body: null,
-  isRepeatable: false,
   headTimeoutMs: 0,
   bodyTimeoutMs: 0,
 }

@@ -51,7 +51,6 @@ const GET: OutgoingRequest = {
   host: 'service',
   headers: [],
   body: null,
-  isRepeatable: false,
   headTimeoutMs: 0,
   bodyTimeoutMs: 0,
 }
@@ -319,33 +318,6 @@ t.test('R2 a connection that the service closes while it is idle is not used aga
   t.match(await ask(), { trailers: [] })
   t.equal(sockets.length, 2)
 })
-
-t.test(
-  'R2 a request waits for what else comes in its turn, but for one that can be sent again where they come one at a time',
-  async (t) => {
-    const { pool, ask } = await scene(
-      t,
-      each(() => 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'),
-    )
-    const sentSoon = async (request: Partial<OutgoingRequest>): Promise<boolean> => {
-      const heard = new Heard()
-      pool.send({ ...GET, ...request }, heard)
-      await Promise.resolve()
-      const isSent = heard.carrier !== undefined
-      await until(() => heard.over, 'the answer')
-      return isSent
-    }
-    await Promise.all([ask(), ask()])
-    t.equal(await sentSoon({ isRepeatable: true }), false)
-    for (let i = 0; i < 16; i++) await ask()
-    t.equal(await sentSoon({ isRepeatable: true }), true)
-    t.equal(await sentSoon({ method: 'POST' }), false)
-    const other = ask()
-    t.equal(await sentSoon({ isRepeatable: true }), false)
-    await other
-    t.equal(await sentSoon({ isRepeatable: true }), false)
-  },
-)
 
 t.test('R2 a closed pool lets requests under way end and keeps nothing', async (t) => {
   let answer = (): void => undefined

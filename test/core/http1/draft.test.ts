@@ -3,6 +3,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Draft, forgetDrafts } from '../../../core/http1/draft.ts'
+import { IN_TOKEN } from '../../../core/http1/syntax.ts'
 import { flushAtEndOfTurn } from '../../../core/http1/turn.ts'
 import { until } from '../../helpers/until.ts'
 
@@ -104,6 +105,36 @@ t.test('a draft that is kept outlasts its turn, and grows in a later one; any ot
   kept.send(near)
   await until(() => came().length === 13, 'all of it')
   t.equal(came(), 'kept and more')
+})
+
+t.test('what is no header line is refused, and nothing else of the turn suffers', async (t) => {
+  const { near, came } = await ends(t)
+  const before = new Draft()
+  before.text('before ')
+  const bad: [name: unknown, value: unknown][] = [
+    ['', 'x'],
+    ['a b', 'x'],
+    ['a:', 'x'],
+    ['\u0141', 'x'],
+    ['a', 'x\r\nb: y'],
+    ['a', 'x\0'],
+    ['a', '\u010d'],
+    ['a', 1],
+    ['a', null],
+    ['a', undefined],
+    ['a', ['x']],
+  ]
+  for (const [name, value] of bad)
+    t.equal(new Draft().field(name as string, value as string), false, JSON.stringify([name, value]))
+  for (const text of ['', 'a b', '\u0141', 1, null]) t.equal(new Draft().only(text as string, IN_TOKEN), false, String(text))
+  const draft = new Draft()
+  t.ok(draft.only('GET', IN_TOKEN) && draft.field('X-Long', 'h\u00e9'.repeat(50)) && draft.field('empty', ''))
+  before.text('after')
+  before.send(near)
+  draft.send(near)
+  const expected = `before afterGETX-Long: ${'h\u00e9'.repeat(50)}\r\nempty: \r\n`
+  await until(() => came().length >= expected.length, 'all of it')
+  t.equal(came(), expected)
 })
 
 t.test('who puts himself before the write of a socket may keep what passes', async (t) => {
