@@ -4,7 +4,6 @@ import { inspect } from 'node:util'
 import { messageOf } from './errors.ts'
 import { Gateway, type GatewayOptions } from './gateway.ts'
 import { letHelpersGiveWay } from './helper-threads.ts'
-import { inlineMore } from './inlining.ts'
 import { withSources } from './stack-traces.ts'
 
 /**
@@ -13,7 +12,6 @@ import { withSources } from './stack-traces.ts'
  * a second one that ends it does so at once, with the exit code of a shell (128 and its number). Exits with 1 when it cannot start.
  */
 export async function run(options: GatewayOptions): Promise<void> {
-  inlineMore()
   letHelpersGiveWay()
   const starting = Gateway.start(options)
   heedSignals(starting)
