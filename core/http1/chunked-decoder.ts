@@ -1,5 +1,5 @@
 import { WireError } from './errors.ts'
-import { CR, fieldsOf, HEADER_LINES, LF } from './syntax.ts'
+import { CR, fieldsOf, HEADER_LINES, LF, VALUE_CHARACTER } from './syntax.ts'
 
 /** Longest line that gives the size of a chunk, and longest trailer section, in bytes. */
 const MAX_SIZE_LINE = 1024
@@ -15,7 +15,7 @@ const DIGITS = Int8Array.from({ length: 256 }, (_, byte) => {
 const MOST_DIGITS = 13
 
 const TRAILERS = new RegExp(`^${HEADER_LINES}$`)
-const SIZE_LINE = /^([0-9a-fA-F]{1,13})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/
+const SIZE_LINE = new RegExp(`^([0-9a-fA-F]{1,13})[ \\t]*(?:;${VALUE_CHARACTER}*)?$`)
 
 const bad = (message: string): WireError => new WireError('BAD_ANSWER', message)
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { type Characters, CR, IN_TOKEN, IN_VALUE, LF } from './syntax.ts'
+import { type Characters, CR, IN_TOKEN, IN_VALUE, LF, SPACE } from './syntax.ts'
 
 /** What is sent at once has room in it, as a rule, in bytes. */
 const SIZE = 256 * 1024
@@ -8,7 +8,6 @@ const SIZE = 256 * 1024
 const SHORT = 24
 
 const COLON = 0x3a
-const SPACE = 0x20
 const DIGITS = Buffer.from('0123456789abcdef')
 
 const WAS_FULL = Symbol('was full')

@@ -30,8 +30,7 @@ export class FastLane implements Lane {
   readonly #connections = new Set<LaneConnection>()
   #settings: LaneSettings
   #closing = false
-  #requestsUnderWay = 0
-  readonly #singly = new Singly()
+  readonly singly = new Singly()
 
   /** Puts itself before `server`, for connections that come from now on. */
   constructor(server: Server, initial: LaneSettings, options: LaneOptions) {
@@ -59,14 +58,6 @@ export class FastLane implements Lane {
 
   get closing(): boolean {
     return this.#closing
-  }
-
-  begin(): boolean {
-    return this.#singly.begins(this.#requestsUnderWay++)
-  }
-
-  end(): void {
-    this.#requestsUnderWay--
   }
 
   serve(request: IncomingMessage, response: LaneResponse): void {

@@ -4,6 +4,7 @@ import { LaneResponse, type ResponseOwner } from './lane-response.ts'
 import { type PlainRequest, readPlainRequest } from './plain-request.ts'
 import type { Place } from './read-buffer.ts'
 import { type Reader, readBy } from './reading.ts'
+import type { Singly } from './singly.ts'
 import { disown, own, type SocketOwner } from './socket-owner.ts'
 
 /** What connections go by; it may change while they last. */
@@ -17,10 +18,8 @@ export interface LaneSettings {
 /** Whoever keeps the connections. */
 export interface Lane {
   readonly settings: LaneSettings
-  /** A request is under way from here on. @returns whether they come one at a time. */
-  begin(): boolean
-  /** It is over. */
-  end(): void
+  /** Is told of all requests. */
+  readonly singly: Singly
   /** Whether no connection takes another request. */
   readonly closing: boolean
   serve(request: LaneRequest, response: LaneResponse): void
@@ -106,7 +105,7 @@ export class LaneConnection implements SocketOwner, ResponseOwner, Reader, BodyS
     this.#left = plain.left
     const request = new LaneRequest(plain, this.#socket, this)
     const { settings, closing } = this.#lane
-    const isAlone = this.#lane.begin()
+    const isAlone = this.#lane.singly.begin()
     const keepAlive = plain.keepAlive && !closing
     const response = new LaneResponse(request, this, { keepAlive, keepAliveMs: settings.keepAliveMs, isAlone })
     this.#request = request
@@ -146,7 +145,7 @@ export class LaneConnection implements SocketOwner, ResponseOwner, Reader, BodyS
 
   finished(response: LaneResponse): void {
     this.#response = undefined
-    this.#lane.end()
+    this.#lane.singly.end()
     if (this.#socket.destroyed) return
     if (!response.leavesOpen || this.#lane.closing) {
       this.#socket.destroySoon()

@@ -99,7 +99,7 @@ export class LaneResponse extends ServerResponse implements Sender {
     const raw = Array.isArray(reason) ? reason : headers
     const isWhole = Array.isArray(raw) && !this.#isInherited && !this.headersSent && this.getHeaderNames().length === 0
     const text = typeof reason === 'string' ? reason : (STATUS_CODES[status] ?? 'unknown')
-    const draft = isWhole ? this.#headOf(status, text, raw) : undefined
+    const draft = isWhole ? this.#draftOf(status, text, raw) : undefined
     if (draft === undefined) {
       this.#inherit()
       return super.writeHead(status, reason as string, headers)
@@ -115,7 +115,7 @@ export class LaneResponse extends ServerResponse implements Sender {
   }
 
   /** @returns undefined when node:http has to do it. */
-  #headOf(status: number, reason: string, headers: readonly OutgoingHttpHeader[]): Draft | undefined {
+  #draftOf(status: number, reason: string, headers: readonly OutgoingHttpHeader[]): Draft | undefined {
     if (!Number.isInteger(status) || status < 200 || status > 999) return undefined
     const draft = new Draft()
     draft.text(`HTTP/1.1 ${status} `)

@@ -1,5 +1,5 @@
 import { WireError } from './errors.ts'
-import { fieldsOf, HEADER_LINES } from './syntax.ts'
+import { fieldsOf, HEADER_LINES, VALUE_CHARACTER } from './syntax.ts'
 
 /** Where the body of an answer ends (RFC 9112, 6.3): there is none, after so many bytes, by chunks, or with the connection. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close'
@@ -18,7 +18,7 @@ export interface ResponseHead {
   readonly idleMs: number | undefined
 }
 
-const STATUS_LINE = /^HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?\r\n/
+const STATUS_LINE = new RegExp(`^HTTP/1\\.[01] [1-9]\\d\\d(?: ${VALUE_CHARACTER}*)?\\r\\n`)
 const HEAD = new RegExp(`${STATUS_LINE.source}${HEADER_LINES}$`)
 /** Where the minor version, the status and the reason stand in it. */
 const MINOR = 7

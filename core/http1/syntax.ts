@@ -2,26 +2,28 @@
 export const CR = 13
 export const LF = 10
 
+export const SPACE = 0x20
+const TAB = 0x09
+
+// Parts of expressions: one character of a kind, one character for each byte.
+/** Of a method, or of the name of a header (RFC 9110, 5.6.2). */
+const TOKEN_CHARACTER = /[!#$%&'*+\-.^_`|~0-9A-Za-z]/.source
+/** Of the value of a header, or of a reason (RFC 9110, 5.5). */
+export const VALUE_CHARACTER = /[\t\x20-\x7e\x80-\xff]/.source
+const TARGET_CHARACTER = /[\x21-\x7e\x80-\xff]/.source
+
+/** Header lines, each with its end: no white space before the colon, no folded lines (RFC 9112, 5.1 and 5.2). Part of an expression. */
+export const HEADER_LINES = `(?:${TOKEN_CHARACTER}+:${VALUE_CHARACTER}*\\r\\n)*`
+
 /** For each character up to U+00FF whether it is one of a kind: 1 or 0. */
 export type Characters = Uint8Array
 
-const charactersOf = (kind: RegExp): Characters =>
-  Uint8Array.from({ length: 256 }, (_, code) => Number(kind.test(String.fromCharCode(code))))
+const charactersOf = (kind: string): Characters =>
+  Uint8Array.from({ length: 256 }, (_, code) => Number(new RegExp(kind).test(String.fromCharCode(code))))
 
-/** A method, or the name of a header, is made of them (RFC 9110, 5.6.2). */
-export const IN_TOKEN = charactersOf(/[!#$%&'*+\-.^_`|~0-9A-Za-z]/)
-
-/** The value of a header is, one character for each byte (RFC 9110, 5.5). */
-export const IN_VALUE = charactersOf(/[\t\x20-\x7e\x80-\xff]/)
-
-/** A request target is. */
-export const IN_TARGET = charactersOf(/[\x21-\x7e\x80-\xff]/)
-
-/** Header lines, each with its end: no white space before the colon, no folded lines (RFC 9112, 5.1 and 5.2). Part of an expression. */
-export const HEADER_LINES = /(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*/.source
-
-const SPACE = 0x20
-const TAB = 0x09
+export const IN_TOKEN = charactersOf(TOKEN_CHARACTER)
+export const IN_VALUE = charactersOf(VALUE_CHARACTER)
+export const IN_TARGET = charactersOf(TARGET_CHARACTER)
 
 /**
  * Takes header lines apart.

@@ -39,9 +39,9 @@ export class AccessLog {
 
   /** Writes the lines that wait for others. */
   flush(): void {
-    clearTimeout(this.#timer)
     const pending = this.#pending
     if (pending.length === 0) return
+    clearTimeout(this.#timer)
     this.#pending = []
     this.#size = 0
     let lines = ''

@@ -188,9 +188,10 @@ t.test('an answer waits for others of its turn, but for where requests come one 
   await once(held, 'data')
   await ask('/moment')
   held.destroy()
-  for (let i = 0; i < 18; i++) await ask('/moment')
+  // That he has left is noticed within the first few.
+  for (let i = 0; i < 30; i++) await ask('/moment')
   const moments = JSON.parse(await ask('/moments')) as boolean[]
-  t.same([moments[0], moments[17], moments[18], moments[36]], [false, true, false, true])
+  t.same([moments[0], moments[17], moments[18], moments.at(-1)], [false, true, false, true])
 })
 
 t.test('connections of the lane are not kept for ever', async (t) => {

@@ -21,7 +21,7 @@ t.test('all are flushed at the end of the turn, in their order, and those that c
   t.same(told, ['a', 'b', 'late'])
 })
 
-t.test('those that are alone are flushed when all that follows from one event was done', async (t) => {
+t.test('those that are alone are flushed as soon as the code that runs now is over', async (t) => {
   const told: string[] = []
   const sender = (name: string) => ({ flush: () => told.push(name) })
   flushAtEndOfTurn(sender('turn'))
