@@ -28,8 +28,17 @@ const NATIVE = ['esbuild', 'sqlite3']
 const BANNER = `import { createRequire as __createRequire } from 'node:module'
 const require = __createRequire(import.meta.url)`
 
-/** The program itself, which is no file. */
-export const ENTRY = 'hestia.ts'
+/** The program itself. */
+const ENTRY = 'hestia:program'
+
+/** What nearly every gateway loads, in one chunk: each more costs a start most of a millisecond. */
+const STANDARD = 'hestia:standard'
+
+/**
+ * Whether an input is a file, and not one of these two.
+ * @param {string} input as a metafile has it
+ */
+export const isFile = (input) => !input.startsWith('hestia:')
 
 const OWN = ['core', 'cli', 'plugins', 'schemas', 'strategies']
 
@@ -69,8 +78,11 @@ export async function compile(root, out, parts, place) {
   /** @type {Map<string, string>} */
   const hashes = new Map()
   try {
+    const names = await standardPlugins(esbuild, root)
+    // The plugin `strategies` loads all strategies.
+    const together = new Set(parts.filter(({ kind, name }) => kind === 'strategies' || names.has(name)))
     const { metafile } = await esbuild.build({
-      stdin: { contents: entry(parts, place), resolveDir: root, sourcefile: ENTRY, loader: 'ts' },
+      stdin: { contents: entry(parts, together, place), resolveDir: root, sourcefile: ENTRY, loader: 'ts' },
       absWorkingDir: root,
       outdir: out,
       entryNames: 'hestia',
@@ -89,7 +101,7 @@ export async function compile(root, out, parts, place) {
       metafile: true,
       tsconfigRaw: {},
       logLevel: 'silent',
-      plugins: [native(root, place), sources(root, out, place, hashes)],
+      plugins: [standard(root, together), native(root, place), sources(root, out, place, hashes)],
     })
     return { metafile, hashes }
   } finally {
@@ -98,11 +110,28 @@ export async function compile(root, out, parts, place) {
 }
 
 /**
+ * Names of the plugins that are on without being listed; they stand among the sources, which are not compiled yet.
+ * @param {typeof import('esbuild')} esbuild
+ * @param {string} root
+ * @returns {Promise<ReadonlySet<string>>}
+ */
+async function standardPlugins(esbuild, root) {
+  const sourcefile = 'schemas/standard-plugins.ts'
+  const { code } = await esbuild.transform(await readFile(join(root, sourcefile), 'utf8'), { loader: 'ts', sourcefile })
+  const { STANDARD_PLUGINS } = await import(`data:text/javascript,${encodeURIComponent(code)}`)
+  return new Set(STANDARD_PLUGINS)
+}
+
+/**
  * @param {readonly Shipped[]} parts
+ * @param {ReadonlySet<Shipped>} together
  * @param {'beside' | 'anywhere'} place
  */
-function entry(parts, place) {
-  const loads = parts.map(({ path }) => `  ${JSON.stringify(path)}: async () => (await import('./${path}')).default,`)
+function entry(parts, together, place) {
+  const loads = parts.map((part) => {
+    const path = JSON.stringify(part.path)
+    return `  ${path}: async () => (await import(${together.has(part) ? `'${STANDARD}'))[${path}]` : `'./${part.path}')).default`},`
+  })
   const start = `provideCompiled({\n${loads.join('\n')}\n}`
   const head = `import module from 'node:module'
 import { provideCompiled } from './core/compiled.ts'
@@ -113,6 +142,23 @@ provideSourceMaps(import.meta.url)
     ? `${head}export default async (sources) => {\n${start}, sources)\nawait import('./cli/main.ts')\n}\n`
     : // V8's code cache (Node 22.1 on) makes later starts faster.
       `#!/usr/bin/env node\n${head}module.enableCompileCache?.()\n${start})\nawait import('./cli/main.ts')\n`
+}
+
+/**
+ * Makes one module of some.
+ * @param {string} root
+ * @param {ReadonlySet<Shipped>} together
+ * @returns {import('esbuild').Plugin}
+ */
+function standard(root, together) {
+  const contents = [...together].map(({ path }) => `export { default as ${JSON.stringify(path)} } from './${path}'`).join('\n')
+  return {
+    name: 'standard',
+    setup(build) {
+      build.onResolve({ filter: new RegExp(`^${STANDARD}$`) }, () => ({ path: 'standard', namespace: 'hestia' }))
+      build.onLoad({ filter: /./, namespace: 'hestia' }, () => ({ contents, loader: 'js', resolveDir: root }))
+    },
+  }
 }
 
 /**

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, dirname, join, relative, sep } from 'node:path'
-import { compile, ENTRY } from './compile.js'
+import { compile, isFile } from './compile.js'
 import { note } from './inputs.js'
 
 /** @typedef {import('./compile.js').Shipped} Shipped */
@@ -25,7 +25,7 @@ export async function make(root, folder, parts) {
   /** @type {Manifest['inputs']} */
   const inputs = {}
   for (const path of new Set([...Object.keys(metafile.inputs), ...broken, ...makers])) {
-    if (path !== ENTRY) inputs[path] = note(join(root, path), hashes.get(path), beganAt)
+    if (isFile(path)) inputs[path] = note(join(root, path), hashes.get(path), beganAt)
   }
   /** @type {Record<string, Record<string, string>>} */
   const madeOf = {}

@@ -2,26 +2,6 @@ import { type Static, Type } from '@sinclair/typebox'
 import { Bytes, Capability, Milliseconds } from './units.ts'
 import { WakeOnLanMachine } from './wake-on-lan.ts'
 
-/** Plugins that are on without being listed, in the order in which their hooks run. */
-export const STANDARD_PLUGINS = [
-  'model-router',
-  'strategies',
-  'load-balancer',
-  'queue',
-  'process',
-  'command',
-  'health',
-  'idle',
-  'proxy',
-  'requests',
-  'api',
-  'store',
-  'activity',
-  'metrics',
-  'openapi',
-  'dashboard',
-] as const
-
 /** Keys of machines that shipped plugins read which are off unless listed, so that who uses one is told which plugin it needs. */
 export const SHIPPED_MACHINE_KEYS: Readonly<Record<string, readonly string[]>> = {
   'wake-on-lan': Object.keys(WakeOnLanMachine.properties),

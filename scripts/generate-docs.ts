@@ -6,8 +6,9 @@ import { ERRORS } from '../core/errors.ts'
 import { Gateway } from '../core/gateway.ts'
 import { readPlugin } from '../core/plugin.ts'
 import type { OpenApiDocument } from '../plugins/openapi/document.ts'
-import { LogConfig, MachineConfig, RootConfig, RoutingRule, ServerConfig, STANDARD_PLUGINS } from '../schemas/config.ts'
+import { LogConfig, MachineConfig, RootConfig, RoutingRule, ServerConfig } from '../schemas/config.ts'
 import { InstanceConfig, ServiceConfig, StartPolicy } from '../schemas/service.ts'
+import { STANDARD_PLUGINS } from '../schemas/standard-plugins.ts'
 
 /**
  * Writes the tables of these files from the schemas and the routes, between the marks that stand there; with `--check` it only

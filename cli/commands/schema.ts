@@ -37,7 +37,7 @@ export async function makeSchema(configFile: string): Promise<string> {
   const [{ check }, { configSchema }, { STANDARD_PLUGINS }] = await Promise.all([
     import('../../core/check.ts'),
     import('../../core/config/index.ts'),
-    import('../../schemas/config.ts'),
+    import('../../schemas/standard-plugins.ts'),
   ])
   const { plugins, strategies, warnings } = await check(configFile, process.env, { shipped: true })
   for (const warning of warnings) note(`left out: ${showProblem(warning, false)}`)

@@ -25,10 +25,14 @@ const STATES: Readonly<Record<string, Format>> = { hot: 'green', starting: 'yell
 /** The state of a service or instance in its colour. */
 export const styleState = (state: string): string => style(STATES[state] ?? 'bold', state)
 
-const SEGMENTER = new Intl.Segmenter()
+// Takes 20 ms, which who writes no tables is not to wait for.
+let segmenter: Intl.Segmenter | undefined
 
 /** What a reader takes for single characters. */
-export const characters = (text: string): string[] => Array.from(SEGMENTER.segment(text), ({ segment }) => segment)
+export function characters(text: string): string[] {
+  segmenter ??= new Intl.Segmenter()
+  return Array.from(segmenter.segment(text), ({ segment }) => segment)
+}
 
 /** How much room a text takes. */
 export const widthOf = (text: string): number => characters(stripVTControlCharacters(text)).length

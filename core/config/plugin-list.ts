@@ -1,5 +1,5 @@
 import { basename, dirname } from 'node:path'
-import { STANDARD_PLUGINS } from '../../schemas/config.ts'
+import { STANDARD_PLUGINS } from '../../schemas/standard-plugins.ts'
 import { Substituted } from './substitute.ts'
 
 /** One entry of `plugins`: `name` as written, which may also be a package or a path. */

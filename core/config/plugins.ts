@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
-import { SHIPPED_MACHINE_KEYS, STANDARD_PLUGINS } from '../../schemas/config.ts'
+import { SHIPPED_MACHINE_KEYS } from '../../schemas/config.ts'
+import { STANDARD_PLUGINS } from '../../schemas/standard-plugins.ts'
 import type { PluginDefinition } from '../plugin.ts'
 import { findFaults } from './check.ts'
 import { fillDefaults } from './defaults.ts'

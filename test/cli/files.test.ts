@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -201,6 +201,16 @@ services:
   const built = await hestia(['build', '--out', 'out'], { cwd })
   t.equal(built.code, 0, built.stderr)
   t.equal(built.stderr, 'plugins: api, health, proxy, queue, strategies\n')
+  const chunks = readdirSync(join(cwd, 'out')).filter((name) => name.endsWith('.mjs'))
+  t.equal(
+    chunks.filter((name) => /^standard-[A-Z0-9]{8}\.mjs$/.test(name)).length,
+    1,
+    'what nearly every gateway loads is one chunk',
+  )
+  t.strictSame(
+    chunks.filter((name) => /^(?:api|health|proxy|queue|strategies|region)-/.test(name)),
+    [],
+  )
   const program = join(cwd, 'out', 'hestia.mjs')
   t.match(await hestia(['check'], { cwd, program }), {
     code: 0,

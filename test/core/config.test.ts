@@ -9,7 +9,7 @@ import { substitute } from '../../core/config/substitute.ts'
 import type { PluginDefinition } from '../../core/plugin.ts'
 import { formatProblem, ProblemError } from '../../core/problem.ts'
 import type { Strategy } from '../../core/strategy.ts'
-import { STANDARD_PLUGINS } from '../../schemas/config.ts'
+import { STANDARD_PLUGINS } from '../../schemas/standard-plugins.ts'
 import { Argv, HttpUrl, Milliseconds } from '../../schemas/units.ts'
 
 const closed = <P extends TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
