@@ -3,18 +3,18 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cleanEnv } from '../../test/helpers/child-gateway.ts'
 import { pinned, type Role } from './cores.ts'
+import { familyOf } from './processes.ts'
 
-/** A process of the benchmark, with a process group of its own. */
+/** A process of the benchmark. */
 export interface Child {
   readonly process: ChildProcess
-  /** Id of the process and of its group. */
   readonly pid: number
   /** What it has written to standard output; kept only if `output` was asked for. */
   output(): string
   /** The end of what it has written to standard error. */
   errors(): string
   hasEnded(): boolean
-  /** Asks it to end, and kills it and its group if it doesn't within three seconds. */
+  /** Asks it to end, and kills it, if it doesn't within three seconds, and what it has started and left. */
   end(): Promise<void>
   /** Resolves when it has ended. @throws if it failed. */
   done(): Promise<void>
@@ -40,14 +40,15 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Starts a process on the cores of its role. None of them outlives the benchmark, however that ends. */
+/**
+ * Starts a process on the cores of its role. None of them outlives the benchmark, however that ends. They share its session: with one of
+ * their own, who is to get what nobody else wants (see awake.ts) would compete with them.
+ */
 export function start(role: Role, command: readonly string[], options: ChildOptions = {}): Child {
   const [program, ...args] = pinned(role, command)
   const child = spawn(program!, args, {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: cleanEnv(options.env),
-    // A group of its own can be ended whole, and Ctrl-C reaches it through us only.
-    detached: true,
     stdio: ['ignore', options.output ? 'pipe' : 'ignore', 'pipe', ...(options.ipc ? (['ipc'] as const) : [])],
   })
   const { pid } = child
@@ -59,9 +60,10 @@ export function start(role: Role, command: readonly string[], options: ChildOpti
   child.stderr?.on('data', (chunk) => (errors = (errors + String(chunk)).slice(-4_000)))
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null
   const end = async () => {
+    const family = hasEnded() ? [] : familyOf(pid)
     if (!hasEnded()) kill(pid, 'SIGTERM')
     if (!hasEnded()) await Promise.race([exited, sleep(GRACE_MS, undefined, { ref: false })])
-    kill(-pid, 'SIGKILL')
+    for (const member of family) kill(member, 'SIGKILL')
     if (!hasEnded()) await exited
     running.delete(self)
   }
@@ -84,7 +86,7 @@ export function endWithUs(clean: () => void): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => void endAll().finally(() => process.exit(130)))
   process.once('exit', () => {
-    for (const { pid } of running) kill(-pid, 'SIGKILL')
+    for (const { pid, hasEnded } of running) if (!hasEnded()) for (const member of familyOf(pid)) kill(member, 'SIGKILL')
     clean()
   })
 }

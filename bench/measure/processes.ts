@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 const PAGE_BYTES = 4096
 const TICK_US = 10_000
 
-/** What the kernel says of all processes of a group together; master and workers, helpers too. */
+/** What the kernel says of a process and its descendants together: master and workers, helpers too. */
 export interface Usage {
   /** CPU time used so far, in microseconds; the kernel counts in steps of 10 ms. */
   readonly cpuUs: number
@@ -11,7 +11,7 @@ export interface Usage {
 }
 
 /** Fields of /proc/pid/stat from the third on, as the second may hold anything. */
-function stat(pid: string): string[] | undefined {
+function stat(pid: number): string[] | undefined {
   try {
     return readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /s, '')
@@ -21,11 +21,18 @@ function stat(pid: string): string[] | undefined {
   }
 }
 
-/** The processes of a group. */
-const members = (group: number): string[] =>
-  readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(stat(name)?.[2]) === group)
+/** A process and its descendants. */
+export function familyOf(pid: number): number[] {
+  const children = new Map<number, number[]>()
+  for (const name of readdirSync('/proc')) {
+    const parent = /^\d+$/.test(name) ? Number(stat(Number(name))?.[1]) : Number.NaN
+    if (!Number.isNaN(parent)) children.set(parent, [...(children.get(parent) ?? []), Number(name)])
+  }
+  const below = (from: number): number[] => [from, ...(children.get(from) ?? []).flatMap(below)]
+  return below(pid)
+}
 
-function usage(pids: readonly string[]): Usage {
+function usage(pids: readonly number[]): Usage {
   let [cpuUs, rssMiB] = [0, 0]
   for (const fields of pids.map(stat)) {
     if (!fields) continue
@@ -36,14 +43,14 @@ function usage(pids: readonly string[]): Usage {
 }
 
 /** Of one process alone. */
-export const usageOfProcess = (pid: number): Usage => usage([String(pid)])
+export const usageOfProcess = (pid: number): Usage => usage([pid])
 
-export const usageOf = (group: number): Usage => usage(members(group))
+export const usageOf = (pid: number): Usage => usage(familyOf(pid))
 
-/** Watches the memory of a process group until told to stop; answers the most that it had. */
-export function watchMemory(group: number): () => number {
+/** Watches the memory of a process and its descendants until told to stop; answers the most that it had. */
+export function watchMemory(pid: number): () => number {
   // Who belongs to it is found out once: all of /proc is too much to be read while something is measured.
-  const pids = members(group)
+  const pids = familyOf(pid)
   let peak = usage(pids).rssMiB
   const look = () => {
     peak = Math.max(peak, usage(pids).rssMiB)
