@@ -61,7 +61,7 @@ export function start(role: Role, command: readonly string[], options: ChildOpti
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null
   const end = async () => {
     const family = hasEnded() ? [] : familyOf(pid)
-    if (!hasEnded()) kill(pid, 'SIGTERM')
+    if (family.length > 0) kill(pid, 'SIGTERM')
     if (!hasEnded()) await Promise.race([exited, sleep(GRACE_MS, undefined, { ref: false })])
     for (const member of family) kill(member, 'SIGKILL')
     if (!hasEnded()) await exited
@@ -86,7 +86,7 @@ export function endWithUs(clean: () => void): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => void endAll().finally(() => process.exit(130)))
   process.once('exit', () => {
-    for (const { pid, hasEnded } of running) if (!hasEnded()) for (const member of familyOf(pid)) kill(member, 'SIGKILL')
+    for (const child of running) if (!child.hasEnded()) for (const pid of familyOf(child.pid)) kill(pid, 'SIGKILL')
     clean()
   })
 }
