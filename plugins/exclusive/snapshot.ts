@@ -4,8 +4,10 @@ import type { Group, Resident, Waiter } from './decide.ts'
 
 /** Who sends one request after the other leaves gaps; so long one is no end of it, in milliseconds. */
 const GAP_MS = 100
-/** Going may take so much longer than it lately did, and still be done in time. */
+/** Going may take so much longer than it lately did, and still be done in time: by this factor ... */
 const HEADROOM = 1.25
+/** ... and by this many milliseconds, as what else a machine does delays who is quick to go as much as who isn't. */
+const HEADROOM_MS = 100
 
 type Bounds = Pick<ExclusiveOptions, 'min_resident_ms' | 'max_wait_ms' | 'silent_stream_ms' | 'drain_timeout_ms'>
 
@@ -65,7 +67,7 @@ function holder(place: Place, options: ExclusiveOptions, now: number): Holder {
  */
 function candidate(waiting: Waiting, { weight, max_wait_ms }: ExclusiveServiceOptions, handoverMs: number): Candidate {
   const { instance, since } = waiting
-  const overdueAt = since + max_wait_ms - Math.min(handoverMs * HEADROOM, max_wait_ms / 2)
+  const overdueAt = since + max_wait_ms - Math.min(handoverMs * HEADROOM + HEADROOM_MS, max_wait_ms / 2)
   return { waiting, id: instance.id, weight, since, maxWaitMs: max_wait_ms, overdueAt }
 }
 
