@@ -145,7 +145,14 @@ export class ModuleLoader {
       return good.module
     }
     const compiled = this.#compiled.get(path)
-    if (compiled?.read && isUnchanged(compiled.read)) return this.#take(path, await compiled.load(), compiled.read)
+    if (compiled?.read && isUnchanged(compiled.read)) {
+      const loaded = await compiled.load().then(
+        (exported) => ({ exported }),
+        () => undefined,
+      )
+      // What is compiled together fails together; on its own it is told what is wrong with it.
+      if (loaded) return this.#take(path, loaded.exported, compiled.read)
+    }
     const built = await this.#build(path)
     this.#read.set(path, built.read)
     if (built.problems.length > 0) throw this.#refuse(built.problems)

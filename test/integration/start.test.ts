@@ -126,6 +126,27 @@ t.test('R22 shipped plugins are reloaded live, also those that were compiled', a
   t.equal(await third.end(), 0)
 })
 
+t.test(
+  'R22 a shipped plugin or strategy that throws when it is loaded fails alone, though others are in the same chunk',
+  async (t) => {
+    const dir = makeFolder(t)
+    const own = new InstalledHestia(dir)
+    const { program } = own
+    writeFileSync(join(own.root, 'strategies/sticky.ts'), "export default {}\nthrow new Error('not today')\n")
+    const gateway = await serve(t, dir, { program })
+    t.equal(await gateway.health(), 'ok')
+    t.match(
+      await (await fetch(`${gateway.url}/v1/strategies`)).text(),
+      /"failed":\[\{"file":"\S+sticky\.ts","problems":\[\{"file":"\S+sticky\.ts","line":2,"column":7,"message":"[^"]*not today/,
+    )
+    t.equal(await gateway.end(), 0)
+    writeFileSync(join(own.root, 'plugins/idle.ts'), "export default {}\nthrow new Error('nor tomorrow')\n")
+    const refused = await hestia([], { cwd: dir, program })
+    t.equal(refused.code, 1)
+    t.match(refused.stderr, /hestia cannot start:\n.*plugins\/idle\.ts:2:7 .*nor tomorrow/)
+  },
+)
+
 t.test('R22 a source that cannot be compiled is told with its line', async (t) => {
   const dir = makeFolder(t)
   const own = new InstalledHestia(dir)
