@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises'
 import { connect, isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { probeOver } from 'hestia'
 
 /** A local connection is made or refused at once; what takes longer doesn't serve anybody. */
 const CONNECT_MS = 1000
@@ -13,21 +14,14 @@ export function hostAndPort(url: string): { host: string; port: number } {
 
 /**
  * What is seen at `url`: it accepts connections, refuses them, or does neither within a second. Other machines are not asked,
- * and silent.
+ * and silent; so is what was aborted.
  */
 export async function lookAt(url: string, signal: AbortSignal): Promise<'accepts' | 'refuses' | 'silent'> {
   const { host, port } = hostAndPort(url)
   if (!(await isLocal(host)) || signal.aborted) return 'silent'
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, signal })
-    const answer = (seen: 'accepts' | 'refuses' | 'silent') => {
-      socket.destroy()
-      resolve(seen)
-    }
-    socket.setTimeout(CONNECT_MS, () => answer('silent'))
-    socket.once('connect', () => answer('accepts'))
-    socket.on('error', ({ code }: NodeJS.ErrnoException) => answer(code === 'ECONNREFUSED' ? 'refuses' : 'silent'))
-  })
+  const open = (settle: (seen: string | undefined) => void) => connect({ host, port }, () => settle(undefined))
+  const seen = await probeOver(open, CONNECT_MS, signal).catch(() => 'aborted')
+  return seen === undefined ? 'accepts' : seen === 'ECONNREFUSED' ? 'refuses' : 'silent'
 }
 
 /** Whether something on this machine accepts connections at `url` already. */

@@ -369,6 +369,10 @@ t.test('R18 what serves at the address and goes away before it was ready is foll
   const other = createServer((_, response) => response.writeHead(503).end())
   t.teardown(() => other.close())
   await once(other.listen(gateway.servicePort, '127.0.0.1'), 'listening')
+  const warnings: Error[] = []
+  const onWarning = (warning: Error) => warnings.push(warning)
+  process.on('warning', onWarning)
+  t.teardown(() => process.off('warning', onWarning))
 
   const started = instance.start()
   await gateway.event('instance.progress', ({ note }) => note.includes('status 503'))
@@ -380,6 +384,7 @@ t.test('R18 what serves at the address and goes away before it was ready is foll
     /nothing accepts .* any more/.test(error),
   )
   t.same([attempt, attempts], [1, 1], 'that was no attempt of ours')
+  t.same(warnings, [], 'it was looked at many times, and nothing is left of that')
   await instance.stop('manual')
   t.same(marked(gateway.mark), [], 'and it is ended as any other')
 })
