@@ -145,7 +145,7 @@ provideSourceMaps(import.meta.url)
 }
 
 /**
- * Makes one module of some.
+ * Makes one module of some. It is TypeScript, as that may name what isn't exported: it is undefined then, which who loads it refuses.
  * @param {string} root
  * @param {ReadonlySet<Shipped>} together
  * @returns {import('esbuild').Plugin}
@@ -156,7 +156,7 @@ function standard(root, together) {
     name: 'standard',
     setup(build) {
       build.onResolve({ filter: new RegExp(`^${STANDARD}$`) }, () => ({ path: 'standard', namespace: 'hestia' }))
-      build.onLoad({ filter: /./, namespace: 'hestia' }, () => ({ contents, loader: 'js', resolveDir: root }))
+      build.onLoad({ filter: /./, namespace: 'hestia' }, () => ({ contents, loader: 'ts', resolveDir: root }))
     },
   }
 }

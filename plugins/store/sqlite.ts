@@ -3,7 +3,6 @@ import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from 'hestia'
 import { type Database, open } from 'sqlite'
-import { Database as Sqlite3 } from 'sqlite3'
 import type { Command, Driver, Row, Value } from './driver.ts'
 
 /** A database that lives in memory, and only as long as its handle. */
@@ -93,7 +92,9 @@ class SqliteDriver implements Driver {
 export async function openSqlite(file: string): Promise<Driver> {
   try {
     if (file !== MEMORY) await makePrivate(file)
-    const database = await open({ filename: file, driver: Sqlite3 })
+    // Native code, which may not be there: nobody but who opens a database is to fail with it.
+    const { Database: driver } = await import('sqlite3')
+    const database = await open({ filename: file, driver })
     try {
       await database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON`)
       await writeAhead(database)

@@ -127,7 +127,7 @@ t.test('R22 shipped plugins are reloaded live, also those that were compiled', a
 })
 
 t.test(
-  'R22 a shipped plugin or strategy that throws when it is loaded fails alone, though others are in the same chunk',
+  'R22 a shipped plugin or strategy that is none, or throws, fails alone, though others are in the same chunk',
   async (t) => {
     const dir = makeFolder(t)
     const own = new InstalledHestia(dir)
@@ -144,6 +144,15 @@ t.test(
     const refused = await hestia([], { cwd: dir, program })
     t.equal(refused.code, 1)
     t.match(refused.stderr, /hestia cannot start:\n.*plugins\/idle\.ts:2:7 .*nor tomorrow/)
+    for (const file of ['plugins/idle.ts', 'strategies/sticky.ts'])
+      writeFileSync(join(own.root, file), 'export const nothing = 1\n')
+    const none = await hestia([], { cwd: dir, program })
+    t.equal(none.code, 1)
+    t.match(none.stderr, /hestia cannot start:\n.*plugins\/idle\.ts/)
+    cpSync(join(import.meta.dirname, '../../plugins/idle.ts'), join(own.root, 'plugins/idle.ts'))
+    const another = await serve(t, dir, { program })
+    t.match(await (await fetch(`${another.url}/v1/strategies`)).text(), /"failed":\[\{"file":"\S+sticky\.ts","problems":\[/)
+    t.equal(await another.end(), 0)
   },
 )
 
