@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
@@ -14,6 +15,7 @@ import t, { type Test } from 'tap'
 import { endTree } from '../../core/processes/tree.ts'
 import { environmentFor } from '../../plugins/process/environment.ts'
 import { addBytes, emptyLine, LONGEST_LINE, lastLine } from '../../plugins/process/lines.ts'
+import { lookAt } from '../../plugins/process/occupied.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { type RunningGateway, startGateway } from '../helpers/gateway.ts'
 import { until } from '../helpers/until.ts'
@@ -369,10 +371,6 @@ t.test('R18 what serves at the address and goes away before it was ready is foll
   const other = createServer((_, response) => response.writeHead(503).end())
   t.teardown(() => other.close())
   await once(other.listen(gateway.servicePort, '127.0.0.1'), 'listening')
-  const warnings: Error[] = []
-  const onWarning = (warning: Error) => warnings.push(warning)
-  process.on('warning', onWarning)
-  t.teardown(() => process.off('warning', onWarning))
 
   const started = instance.start()
   await gateway.event('instance.progress', ({ note }) => note.includes('status 503'))
@@ -384,9 +382,22 @@ t.test('R18 what serves at the address and goes away before it was ready is foll
     /nothing accepts .* any more/.test(error),
   )
   t.same([attempt, attempts], [1, 1], 'that was no attempt of ours')
-  t.same(warnings, [], 'it was looked at many times, and nothing is left of that')
   await instance.stop('manual')
   t.same(marked(gateway.mark), [], 'and it is ended as any other')
+})
+
+t.test('R18 what serves at an address is looked at again and again, which leaves nothing behind', async (t) => {
+  const server = createServer((_, response) => response.end())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { signal } = new AbortController()
+  t.equal(await lookAt(url, signal), 'accepts')
+  server.close()
+  await once(server, 'close')
+  t.equal(await lookAt(url, signal), 'refuses')
+  t.equal(await lookAt(url, AbortSignal.abort()), 'silent')
+  t.equal(await lookAt('http://192.0.2.1:80', signal), 'silent', 'of another machine')
+  t.equal(getEventListeners(signal, 'abort').length, 0)
 })
 
 t.test('R18 one that can not be started in its place fails the start', async (t) => {
