@@ -12,7 +12,7 @@ const shared = {
   max_wait_ms: Milliseconds({
     default: 30_000,
     description:
-      'Once an instance has waited this long for its place, those in its way take no new requests until it had its turn.',
+      'How long an instance waits for its place: when those in its way need the rest to go (at most half of it), they take no new requests until it had its turn.',
   }),
   silent_stream_ms: Milliseconds({
     default: 60_000,
