@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cleanEnv } from '../../test/helpers/child-gateway.ts'
 import { pinned, type Role } from './cores.ts'
-import { familyOf } from './processes.ts'
+import { familyOf, startedAt } from './processes.ts'
 
 /** A process of the benchmark. */
 export interface Child {
@@ -41,7 +41,7 @@ function kill(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * Starts a process on the cores of its role. None of them outlives the benchmark, however that ends. They share its session: with one of
+ * Starts a process on the cores of its role. It does not outlive the benchmark, however that ends. All share its session: with one of
  * their own, who is to get what nobody else wants (see awake.ts) would compete with them.
  */
 export function start(role: Role, command: readonly string[], options: ChildOptions = {}): Child {
@@ -60,10 +60,10 @@ export function start(role: Role, command: readonly string[], options: ChildOpti
   child.stderr?.on('data', (chunk) => (errors = (errors + String(chunk)).slice(-4_000)))
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null
   const end = async () => {
-    const family = hasEnded() ? [] : familyOf(pid)
+    const family = hasEnded() ? [] : familyOf(pid).map((member) => ({ member, since: startedAt(member) }))
     if (family.length > 0) kill(pid, 'SIGTERM')
     if (!hasEnded()) await Promise.race([exited, sleep(GRACE_MS, undefined, { ref: false })])
-    for (const member of family) kill(member, 'SIGKILL')
+    for (const { member, since } of family) if (since && startedAt(member) === since) kill(member, 'SIGKILL')
     if (!hasEnded()) await exited
     running.delete(self)
   }

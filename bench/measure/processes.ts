@@ -10,6 +10,9 @@ export interface Usage {
   readonly rssMiB: number
 }
 
+/** When a process started, in ticks since the machine did: with its pid it is surely the same; undefined once it is gone. */
+export const startedAt = (pid: number): string | undefined => stat(pid)?.[19]
+
 /** Fields of /proc/pid/stat from the third on, as the second may hold anything. */
 function stat(pid: number): string[] | undefined {
   try {

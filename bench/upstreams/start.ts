@@ -10,7 +10,6 @@ import { programPath } from '../measure/cores.ts'
 /** What stands behind the contestants. */
 export interface Upstream {
   readonly port: number
-  /** Its process, and the process group. */
   readonly pid: number
   end(): Promise<void>
 }
