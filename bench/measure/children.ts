@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type ProcessInfo, processInfo } from '../../core/processes/proc.ts'
 import { cleanEnv } from '../../test/helpers/child-gateway.ts'
 import { pinned, type Role } from './cores.ts'
-import { familyOf, startedAt } from './processes.ts'
+import { familyOf } from './processes.ts'
 
 /** A process of the benchmark. */
 export interface Child {
@@ -40,6 +41,11 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** Of those that are there no more somebody else may have the pid. */
+function killThose(processes: readonly ProcessInfo[]): void {
+  for (const { pid, startTime } of processes) if (processInfo(pid)?.startTime === startTime) kill(pid, 'SIGKILL')
+}
+
 /**
  * Starts a process on the cores of its role. It does not outlive the benchmark, however that ends. All share its session: with one of
  * their own, who is to get what nobody else wants (see awake.ts) would compete with them.
@@ -60,10 +66,10 @@ export function start(role: Role, command: readonly string[], options: ChildOpti
   child.stderr?.on('data', (chunk) => (errors = (errors + String(chunk)).slice(-4_000)))
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null
   const end = async () => {
-    const family = hasEnded() ? [] : familyOf(pid).map((member) => ({ member, since: startedAt(member) }))
+    const family = hasEnded() ? [] : familyOf(pid)
     if (family.length > 0) kill(pid, 'SIGTERM')
     if (!hasEnded()) await Promise.race([exited, sleep(GRACE_MS, undefined, { ref: false })])
-    for (const { member, since } of family) if (since && startedAt(member) === since) kill(member, 'SIGKILL')
+    killThose(family)
     if (!hasEnded()) await exited
     running.delete(self)
   }
@@ -86,7 +92,7 @@ export function endWithUs(clean: () => void): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => void endAll().finally(() => process.exit(130)))
   process.once('exit', () => {
-    for (const child of running) if (!child.hasEnded()) for (const pid of familyOf(child.pid)) kill(pid, 'SIGKILL')
+    for (const child of running) if (!child.hasEnded()) killThose(familyOf(child.pid))
     clean()
   })
 }

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { type ProcessInfo, processInfo } from '../../core/processes/proc.ts'
 
 const PAGE_BYTES = 4096
 const TICK_US = 10_000
@@ -9,9 +10,6 @@ export interface Usage {
   readonly cpuUs: number
   readonly rssMiB: number
 }
-
-/** When a process started, in ticks since the machine did: with its pid it is surely the same; undefined once it is gone. */
-export const startedAt = (pid: number): string | undefined => stat(pid)?.[19]
 
 /** Fields of /proc/pid/stat from the third on, as the second may hold anything. */
 function stat(pid: number): string[] | undefined {
@@ -24,16 +22,18 @@ function stat(pid: number): string[] | undefined {
   }
 }
 
-/** A process and its descendants. */
-export function familyOf(pid: number): number[] {
-  const children = new Map<number, number[]>()
-  for (const name of readdirSync('/proc')) {
-    const parent = /^\d+$/.test(name) ? Number(stat(Number(name))?.[1]) : Number.NaN
-    if (!Number.isNaN(parent)) children.set(parent, [...(children.get(parent) ?? []), Number(name)])
-  }
-  const below = (from: number): number[] => [from, ...(children.get(from) ?? []).flatMap(below)]
-  return below(pid)
+/** A process and its descendants, those that are there; at once, as it is asked for when the benchmark exits, too. */
+export function familyOf(pid: number): ProcessInfo[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  const all = pids.flatMap((name) => processInfo(Number(name)) ?? [])
+  const withThoseBelow = (one: ProcessInfo): ProcessInfo[] => [
+    one,
+    ...all.filter(({ parent }) => parent === one.pid).flatMap(withThoseBelow),
+  ]
+  return all.filter((one) => one.pid === pid).flatMap(withThoseBelow)
 }
+
+const pidsOf = (family: readonly ProcessInfo[]): number[] => family.map(({ pid }) => pid)
 
 function usage(pids: readonly number[]): Usage {
   let [cpuUs, rssMiB] = [0, 0]
@@ -48,12 +48,12 @@ function usage(pids: readonly number[]): Usage {
 /** Of one process alone. */
 export const usageOfProcess = (pid: number): Usage => usage([pid])
 
-export const usageOf = (pid: number): Usage => usage(familyOf(pid))
+export const usageOf = (pid: number): Usage => usage(pidsOf(familyOf(pid)))
 
 /** Watches the memory of a process and its descendants until told to stop; answers the most that it had. */
 export function watchMemory(pid: number): () => number {
   // Who belongs to it is found out once: all of /proc is too much to be read while something is measured.
-  const pids = familyOf(pid)
+  const pids = pidsOf(familyOf(pid))
   let peak = usage(pids).rssMiB
   const look = () => {
     peak = Math.max(peak, usage(pids).rssMiB)
