@@ -129,8 +129,8 @@ async function standardPlugins(esbuild, root) {
  */
 function entry(parts, together, place) {
   const loads = parts.map((part) => {
-    const path = JSON.stringify(part.path)
-    return `  ${path}: async () => (await import(${together.has(part) ? `'${STANDARD}'))[${path}]` : `'./${part.path}')).default`},`
+    const [from, name] = together.has(part) ? [STANDARD, part.path] : [`./${part.path}`, 'default']
+    return `  ${JSON.stringify(part.path)}: async () => (await import('${from}'))[${JSON.stringify(name)}],`
   })
   const start = `provideCompiled({\n${loads.join('\n')}\n}`
   const head = `import module from 'node:module'
